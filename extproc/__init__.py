@@ -1,0 +1,1 @@
+"""Write Envoy ext_proc filters as small Python classes."""

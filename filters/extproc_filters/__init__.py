@@ -1,0 +1,1 @@
+"""The catalogue: filters at the depth of those that Envoy brings itself."""
