@@ -1,1 +1,55 @@
-"""Write Envoy ext_proc filters as small Python classes."""
+"""Write Envoy ext_proc filters as Python classes.
+
+The public API, and nothing else: a name that is not here may change without notice.
+"""
+
+from __future__ import annotations
+
+from extproc.chain import Chain, Use
+from extproc.errors import (
+    CaptureError,
+    ConfigError,
+    ConfigProblem,
+    EnvoyError,
+    ExtprocError,
+    FilterError,
+    HeaderError,
+    HookError,
+    LimitError,
+    PeerError,
+    PhaseError,
+)
+from extproc.exchange import Exchange
+from extproc.filter import ChunkResult, Filter, HookResult, Needs
+from extproc.headers import Headers
+from extproc.http import Request, Response
+from extproc.phases import BodyMode, Direction, Phase
+from extproc.when import When
+
+__all__ = [
+    "BodyMode",
+    "CaptureError",
+    "Chain",
+    "ChunkResult",
+    "ConfigError",
+    "ConfigProblem",
+    "Direction",
+    "EnvoyError",
+    "Exchange",
+    "ExtprocError",
+    "Filter",
+    "FilterError",
+    "HeaderError",
+    "Headers",
+    "HookError",
+    "HookResult",
+    "LimitError",
+    "Needs",
+    "PeerError",
+    "Phase",
+    "PhaseError",
+    "Request",
+    "Response",
+    "Use",
+    "When",
+]

@@ -1,0 +1,179 @@
+"""`Chain`: an ordered, compiled, immutable set of filters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from extproc.filter import HOOKS, Filter, Needs, OnError
+from extproc.phases import Direction, Phase
+from extproc.when import When
+
+__all__ = ["Chain", "Link", "Step", "Use"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A filter and how the chain is to use it.
+
+    Attributes:
+        filter: the filter.
+        name: what logs, errors and reports call it; by default the class name in snake case.
+        when: the condition under which it takes part in an exchange.
+        on_error: its failure policy; by default that of its class.
+        timeout: seconds that one of its ``async`` hooks may take; by default what the chain has left.
+    """
+
+    filter: Filter
+    name: str = ""
+    when: When | Mapping[str, Any] | None = None
+    on_error: OnError | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A filter at its place in a chain, with everything decided."""
+
+    index: int
+    name: str
+    filter: Filter
+    when: When | None
+    on_error: OnError
+    timeout: float | None
+    needs: Needs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One filter's part in one phase.
+
+    Attributes:
+        hook: the bound method; None where only the link's condition is to be judged.
+        chunked: the hook takes the body in pieces.
+    """
+
+    link: Link
+    hook: Callable[..., Any] | None
+    chunked: bool = False
+
+
+class Chain:
+    """Filters in the order in which a request meets them; a response meets them in reverse.
+
+    Attributes:
+        links: the filters, each with its settings.
+        needs: what the chain needs of Envoy.
+        timeout: seconds that all hooks together may take to answer one message.
+        steps: by phase, what runs, in the order in which it runs.
+        completions: the filters with an `on_complete`.
+        conditional: the indices of the filters with a condition.
+    """
+
+    def __init__(self, filters: Sequence[Filter | Use], *, timeout: float = 1.0) -> None:
+        """Compiles a chain.
+
+        Raises:
+            ValueError: two filters have one name, a name is illegal, or a timeout is not positive.
+        """
+        if timeout <= 0:
+            raise ValueError(f"a chain's timeout is a positive number of seconds, not {timeout}")
+        self.timeout = timeout
+        uses = [item if isinstance(item, Use) else Use(item) for item in filters]
+        names = _names(uses)
+        self.links = tuple(
+            _link(index, use, name, timeout) for index, (use, name) in enumerate(zip(uses, names, strict=True))
+        )
+        self.needs = Needs.union(link.needs for link in self.links)
+        self.steps: dict[Phase, tuple[Step, ...]] = {phase: _steps(self.links, phase) for phase in Phase}
+        self.completions = tuple(link for link in self.links if "on_complete" in type(link.filter).hooks())
+        self.conditional = frozenset(link.index for link in self.links if link.when is not None)
+
+    async def start(self) -> None:
+        """Starts the filters in order; if one fails, stops those that were started and raises."""
+        started: list[Filter] = []
+        try:
+            for link in self.links:
+                started.append(link.filter)
+                await link.filter.start()
+        except BaseException:
+            await _stop(started)
+            raise
+
+    async def stop(self) -> None:
+        """Stops the filters in reverse order, every one of them.
+
+        Raises:
+            ExceptionGroup: some of them failed to stop.
+        """
+        await _stop([link.filter for link in self.links])
+
+    def __repr__(self) -> str:
+        """The names of the filters, in order."""
+        return f"Chain({', '.join(link.name for link in self.links)})"
+
+
+async def _stop(filters: list[Filter]) -> None:
+    errors: list[Exception] = []
+    for item in reversed(filters):
+        try:
+            await item.stop()
+        except Exception as error:  # noqa: BLE001 (every filter gets its chance to close)
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("filters failed to stop", errors)
+
+
+def _names(uses: list[Use]) -> list[str]:
+    names: list[str] = []
+    for use in uses:
+        name = use.name or _snake(type(use.filter).__name__)
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a filter: letters, digits, '_', '.' and '-', at most 64")
+        if name in names and use.name:
+            raise ValueError(f"two filters are named {name!r}: give one of them another name")
+        stem, number = name, 2
+        while name in names:
+            name, number = f"{stem}-{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower().strip("_")
+
+
+def _link(index: int, use: Use, name: str, chain_timeout: float) -> Link:
+    if use.timeout is not None and not 0 < use.timeout <= chain_timeout:
+        raise ValueError(
+            f"the timeout of {name!r} is {use.timeout} s: it is positive and at most the chain's {chain_timeout} s"
+        )
+    if use.on_error not in (None, "deny", "skip"):
+        raise ValueError(f"on_error of {name!r} is 'deny' or 'skip', not {use.on_error!r}")
+    return Link(
+        index=index,
+        name=name,
+        filter=use.filter,
+        when=When.model_validate(use.when) if isinstance(use.when, Mapping) else use.when,
+        on_error=use.on_error or use.filter.on_error,
+        timeout=use.timeout,
+        needs=use.filter.needs(),
+    )
+
+
+def _steps(links: tuple[Link, ...], phase: Phase) -> tuple[Step, ...]:
+    steps = [step for link in links if (step := _step(link, phase)) is not None]
+    return tuple(steps) if phase.direction is Direction.REQUEST else tuple(reversed(steps))
+
+
+def _step(link: Link, phase: Phase) -> Step | None:
+    for name in type(link.filter).hooks():
+        if HOOKS[name] is phase and phase in link.needs.phases:
+            return Step(link, getattr(link.filter, name), name.endswith("_chunk"))
+    if phase is Phase.REQUEST_HEADERS and link.when is not None:
+        return Step(link, None)
+    return None

@@ -1,0 +1,171 @@
+"""`Exchange`: one HTTP request and its response, as a filter sees it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from extproc.errors import FilterError, PhaseError
+from extproc.http import Request, Response
+from extproc.phases import Direction, Phase
+
+if TYPE_CHECKING:
+    from extproc.chain import Link
+    from extproc.clock import Clock
+
+__all__ = ["Ended", "Exchange", "Metadata"]
+
+Ended: TypeAlias = Literal["", "complete", "immediate", "cancelled", "aborted"]
+"""How an exchange ended: Envoy closed the stream after the last answer; a filter answered the client; the stream broke
+off while an answer was still due (the client went away, or Envoy's timer fired); we broke it off. Empty: it has not."""
+
+_logger = logging.getLogger("extproc.filter")
+
+
+class Metadata(Mapping[str, Mapping[str, Any]]):
+    """Envoy's dynamic metadata: what it sent, by namespace, to be read; and `emit`, to send some back."""
+
+    __slots__ = ("_allowed", "_in", "_out")
+
+    def __init__(self, received: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes what Envoy sent."""
+        self._in = received
+        self._out: dict[str, dict[str, Any]] = {}
+        self._allowed: frozenset[str] = frozenset()
+
+    def emit(self, namespace: str, values: Mapping[str, Any]) -> None:
+        """Sends values to Envoy under `namespace`, for its access log and later filters.
+
+        Raises:
+            FilterError: the filter does not list the namespace in `metadata_out`; Envoy would drop it silently.
+            TypeError: a value is not JSON-like.
+        """
+        if namespace not in self._allowed:
+            raise FilterError(
+                f"metadata namespace {namespace!r} would be dropped by Envoy: add it to the filter's `metadata_out`, "
+                "so that the chain asks Envoy to receive it"
+            )
+        json.dumps(values)
+        self._out.setdefault(namespace, {}).update(values)
+
+    def __getitem__(self, namespace: str) -> Mapping[str, Any]:
+        """What Envoy sent under `namespace`."""
+        return self._in[namespace]
+
+    def __iter__(self) -> Iterator[str]:
+        """The namespaces Envoy sent."""
+        return iter(self._in)
+
+    def __len__(self) -> int:
+        """How many namespaces Envoy sent."""
+        return len(self._in)
+
+    def _drain(self) -> Mapping[str, Mapping[str, Any]]:
+        emitted, self._out = self._out, {}
+        return emitted
+
+
+class Exchange:
+    """One HTTP request and its response, on their way through the chain.
+
+    Attributes:
+        id: tells exchanges apart in logs and captures.
+        request: the request. In a response that Envoy made by itself, before any request phase, it is empty.
+        state: a place for what belongs to this exchange; all filters of the chain share it.
+        attributes: the Envoy attributes that the chain asked for, by name.
+        metadata: Envoy's dynamic metadata, to read and to `emit`.
+        phase: the phase that is running.
+        now: seconds since the Unix epoch when the current message came. A replay sees the time of the recording.
+        deadline: by when the current message has to be answered, on the clock of `remaining`.
+        ended: how the exchange ended; see `Ended`.
+    """
+
+    __slots__ = (
+        "_clear_route_cache",
+        "_clock",
+        "_link",
+        "_random",
+        "_response",
+        "attributes",
+        "deadline",
+        "ended",
+        "id",
+        "metadata",
+        "now",
+        "phase",
+        "request",
+        "state",
+    )
+
+    def __init__(self, exchange_id: str, clock: Clock) -> None:
+        """Begins an exchange about which nothing is known yet."""
+        self.id = exchange_id
+        self.request = Request()
+        self.state: dict[str, Any] = {}
+        self.attributes: dict[str, Any] = {}
+        self.metadata = Metadata({})
+        self.phase: Phase | None = None
+        self.now = 0.0
+        self.deadline = 0.0
+        self.ended: Ended = ""
+        self._clock = clock
+        self._response: Response | None = None
+        self._link: Link | None = None
+        self._random: random.Random | None = None
+        self._clear_route_cache = False
+
+    @property
+    def response(self) -> Response:
+        """The response, from the response headers on.
+
+        Raises:
+            PhaseError: there is none yet.
+        """
+        if self._response is None:
+            raise PhaseError("there is no response yet: use it in the on_response_* hooks")
+        return self._response
+
+    @property
+    def has_response(self) -> bool:
+        """Whether there is a response yet; an exchange that broke off has none in `on_complete`."""
+        return self._response is not None
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left to answer the current message."""
+        return max(0.0, self.deadline - self._clock.monotonic())
+
+    @property
+    def random(self) -> random.Random:
+        """Randomness that a replay repeats: seeded with `id`. Not for secrets."""
+        if self._random is None:
+            self._random = random.Random(self.id)  # noqa: S311 (repeatable is what it is for)
+        return self._random
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger that carries the exchange and the filter with every record."""
+        name = self._link.name if self._link else ""
+        return _Log(_logger, {"exchange": self.id, "filter": name})
+
+    def clear_route_cache(self) -> None:
+        """Makes Envoy choose the route again, by the edited headers.
+
+        Done by itself when method, scheme, host or path change; call it when routes depend on another header you set.
+
+        Raises:
+            PhaseError: the response is under way, and so the route is past.
+        """
+        if self.phase is None or self.phase.direction is Direction.RESPONSE:
+            raise PhaseError("the route is past once there is a response: clear_route_cache() belongs in on_request_*")
+        self._clear_route_cache = True
+
+
+class _Log(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        extra = self.extra or {}
+        kwargs["extra"] = {**extra, **kwargs.get("extra", {})}
+        return f"[{extra['exchange']} {extra['filter']}] {msg}", kwargs

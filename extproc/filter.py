@@ -1,0 +1,195 @@
+"""`Filter`: what people write. A frozen pydantic model: its fields are configuration, its hooks do the work."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+from extproc.phases import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable
+
+    from extproc.exchange import Exchange
+    from extproc.http import Response
+
+__all__ = ["HOOKS", "ChunkResult", "Filter", "HookResult", "Needs", "OnError", "Privilege"]
+
+OnError: TypeAlias = Literal["deny", "skip"]
+"""What happens to an exchange when a filter fails in it: it is refused, or it goes on without the filter."""
+
+Privilege: TypeAlias = Literal["routing", "envoy_headers"]
+"""What Envoy refuses to a processor unless configured otherwise: method, scheme and host; ``x-envoy-*`` headers."""
+
+HookResult: TypeAlias = "Response | Awaitable[Response | None] | None"
+ChunkResult: TypeAlias = "bytes | Response | Awaitable[bytes | Response | None] | None"
+
+HOOKS: dict[str, Phase | None] = {
+    "on_request_headers": Phase.REQUEST_HEADERS,
+    "on_request_body": Phase.REQUEST_BODY,
+    "on_request_chunk": Phase.REQUEST_BODY,
+    "on_request_trailers": Phase.REQUEST_TRAILERS,
+    "on_response_headers": Phase.RESPONSE_HEADERS,
+    "on_response_body": Phase.RESPONSE_BODY,
+    "on_response_chunk": Phase.RESPONSE_BODY,
+    "on_response_trailers": Phase.RESPONSE_TRAILERS,
+    "on_complete": None,
+}
+"""Every hook, and the phase of which it makes the chain ask Envoy."""
+
+_NOT_HOOKS = {"on_error"}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a filter, or a whole chain, needs of Envoy. `|` adds two up."""
+
+    phases: frozenset[Phase] = frozenset()
+    """Phases that Envoy has to send."""
+    request_attributes: frozenset[str] = frozenset()
+    """Attributes such as ``source.address`` that Envoy has to send with the request."""
+    response_attributes: frozenset[str] = frozenset()
+    metadata_in: frozenset[str] = frozenset()
+    """Dynamic metadata namespaces that the filter reads."""
+    metadata_out: frozenset[str] = frozenset()
+    """Dynamic metadata namespaces that the filter writes."""
+    requires: frozenset[Privilege] = frozenset()
+    """Edits that Envoy only takes when its mutation rules say so."""
+    secret_headers: frozenset[str] = frozenset()
+    """Headers whose values a capture must never hold."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """The needs of both."""
+        return Needs(*(getattr(self, f.name) | getattr(other, f.name) for f in fields(self)))
+
+    @classmethod
+    def union(cls, parts: Iterable[Needs]) -> Needs:
+        """The needs of all `parts`."""
+        total = cls()
+        for part in parts:
+            total |= part
+        return total
+
+
+class Filter(BaseModel):
+    """Subclass this, give it fields for its configuration, and override the hooks it cares about.
+
+    A hook may be ``def`` or ``async def``. It edits ``exchange.request`` or ``exchange.response`` by plain assignment,
+    and returns None to go on or a `Response` to answer the client itself. One filter object serves all exchanges at
+    once, so it is frozen; what belongs to one exchange goes into ``exchange.state``, and clients and stores into
+    private attributes that `start` makes and `stop` closes. A hook that is not overridden costs nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    on_error: ClassVar[OnError] = "deny"
+    """The failure policy unless the chain says otherwise. Right for anything that guards access."""
+    requires: ClassVar[frozenset[Privilege]] = frozenset()
+    """Protected things this filter edits: ``routing`` (method, scheme, host), ``envoy_headers`` (``x-envoy-*``)."""
+    request_attributes: ClassVar[frozenset[str]] = frozenset()
+    """Envoy attributes this filter reads in ``exchange.attributes`` from the request on."""
+    response_attributes: ClassVar[frozenset[str]] = frozenset()
+    """Envoy attributes this filter reads from the response on."""
+    metadata_in: ClassVar[frozenset[str]] = frozenset()
+    """Dynamic metadata namespaces this filter reads."""
+    metadata_out: ClassVar[frozenset[str]] = frozenset()
+    """Dynamic metadata namespaces this filter emits."""
+
+    def on_request_headers(self, exchange: Exchange) -> HookResult:
+        """The request's headers are here; its body is not. Edits go upstream, or a `Response` answers instead."""
+
+    def on_request_body(self, exchange: Exchange) -> HookResult:
+        """The whole body is here as ``exchange.request.body``, empty if there is none; headers can still be edited."""
+
+    def on_request_chunk(self, exchange: Exchange, chunk: bytes) -> ChunkResult:
+        """A piece of the body, in order: return what takes its place (None: as it was, ``b""``: nothing).
+
+        Called once more with ``b""`` at the end, so that held-back bytes can go out. Pieces are cut anywhere.
+        """
+
+    def on_request_trailers(self, exchange: Exchange) -> HookResult:
+        """The request's trailers are here. Not called for a request without."""
+
+    def on_response_headers(self, exchange: Exchange) -> HookResult:
+        """The response's headers are here; returning a `Response` replaces the upstream's."""
+
+    def on_response_body(self, exchange: Exchange) -> HookResult:
+        """The whole body is here as ``exchange.response.body``; headers and status can still be edited."""
+
+    def on_response_chunk(self, exchange: Exchange, chunk: bytes) -> ChunkResult:
+        """A piece of the response's body; as `on_request_chunk`."""
+
+    def on_response_trailers(self, exchange: Exchange) -> HookResult:
+        """The response's trailers are here; too late for a `Response`."""
+
+    def on_complete(self, exchange: Exchange) -> Awaitable[None] | None:
+        """The exchange is over, whatever happened; runs once. ``exchange.ended`` says how. Nothing can be edited."""
+
+    async def start(self) -> None:
+        """Opens what the filter needs (pools, stores), before the first exchange and on the loop that serves them."""
+
+    async def stop(self) -> None:
+        """Closes what `start` opened; also called when `start` failed half-way."""
+
+    def needs(self) -> Needs:
+        """What this filter needs of Envoy: the phases of its hooks, and what its class says.
+
+        Override it to ask for less, or more, depending on the configuration.
+        """
+        kind = type(self)
+        return Needs(
+            phases=frozenset(phase for name in kind.hooks() if (phase := HOOKS[name]) is not None),
+            request_attributes=frozenset(kind.request_attributes),
+            response_attributes=frozenset(kind.response_attributes),
+            metadata_in=frozenset(kind.metadata_in),
+            metadata_out=frozenset(kind.metadata_out),
+            requires=frozenset(kind.requires),
+        )
+
+    @classmethod
+    def hooks(cls) -> list[str]:
+        """The names of the hooks this class overrides."""
+        return [name for name in HOOKS if getattr(cls, name) is not getattr(Filter, name)]
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuses a class that could not work as its author meant it.
+
+        Raises:
+            TypeError: a hook is misspelled, takes the wrong arguments, or two hooks want the same body.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        for name in dir(cls):
+            if name.startswith("on_") and name not in HOOKS and name not in _NOT_HOOKS and name not in cls.model_fields:
+                raise TypeError(f"{cls.__name__}.{name} is not a hook{_nearest(name)}")
+        for name in cls.hooks():
+            _check_hook(cls, name)
+        for half in ("request", "response"):
+            if {f"on_{half}_body", f"on_{half}_chunk"} <= set(cls.hooks()):
+                raise TypeError(
+                    f"{cls.__name__} has both on_{half}_body and on_{half}_chunk: a body comes whole or in pieces"
+                )
+        if cls.on_error not in ("deny", "skip"):
+            raise TypeError(f"{cls.__name__}.on_error is 'deny' or 'skip', not {cls.on_error!r}")
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, HOOKS, n=1)
+    return f": did you mean {close[0]}?" if close else f"; the hooks are {', '.join(HOOKS)}"
+
+
+def _check_hook(cls: type[Filter], name: str) -> None:
+    hook = inspect.getattr_static(cls, name)
+    if not inspect.isfunction(hook):
+        raise TypeError(f"{cls.__name__}.{name} is a method: def {name}(self, exchange) -> ...")
+    if inspect.isgeneratorfunction(hook) or inspect.isasyncgenfunction(hook):
+        raise TypeError(f"{cls.__name__}.{name} is a generator: return a Response or None instead of yielding")
+    wanted = ["exchange", "chunk"] if name.endswith("_chunk") else ["exchange"]
+    try:
+        inspect.signature(hook).bind(None, *wanted)
+    except TypeError:
+        raise TypeError(f"{cls.__name__}.{name} takes (self, {', '.join(wanted)})") from None

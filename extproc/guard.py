@@ -1,0 +1,137 @@
+"""What must never go out in a header: RFC 9110 syntax, framing, hop-by-hop, and what Envoy silently drops.
+
+Envoy's ext_proc refuses only CR, LF, NUL and illegal name characters, and with a 500 even when it is told to fail open.
+Framing headers, a path with a space and an empty name it sends as they are, which is request smuggling. So the rules
+stand here, and an illegal edit fails in the filter that made it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from extproc.errors import HeaderError, LimitError
+
+__all__ = ["FRAMING", "Limits", "check_authority", "check_method", "check_name", "check_path", "check_value"]
+
+FRAMING = frozenset(
+    {
+        "connection",
+        "content-length",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that belong to a connection or frame a message (RFC 9110 section 7.6.1): Envoy owns them."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 section 5.6.2, lower-case as HTTP/2 wants it
+_BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: controls, all but HTAB
+_PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"; RFC 3986 leaves the rest to percent-encoding
+_AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")  # RFC 3986 section 3.2, without userinfo
+_MAX_NAME = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much Envoy's HTTP connection manager takes; over it, Envoy answers 500 even when told to fail open."""
+
+    header_count: int = 100
+    """``common_http_protocol_options.max_headers_count``, pseudo-headers included."""
+    header_bytes: int = 60 * 1024
+    """``max_request_headers_kb``: names and values together, in bytes."""
+
+    def check(self, headers: list[tuple[str, bytes]], before: list[tuple[str, bytes]]) -> None:
+        """Refuses headers over a limit; what was received over it (a larger limit over there) may stay.
+
+        Raises:
+            LimitError: the edits made the headers too many or too large.
+        """
+        if len(headers) > max(self.header_count, len(before)):
+            raise LimitError("the number of headers", len(headers), self.header_count)
+        size = header_bytes(headers)
+        if size > self.header_bytes and size > header_bytes(before):
+            raise LimitError("the size of the headers in bytes", size, self.header_bytes)
+
+
+def header_bytes(headers: list[tuple[str, bytes]]) -> int:
+    """Size of headers as Envoy counts it: names and values, in bytes."""
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def check_name(name: str, *, removing: bool = False) -> str:
+    """The name in lower case, when a filter may set (or remove) a header of that name.
+
+    Raises:
+        HeaderError: it may not.
+    """
+    lower = name.lower()
+    if lower.startswith(":"):
+        raise HeaderError(name, "is a pseudo-header: use request.method, .scheme, .host, .path or response.status")
+    if lower == "host":
+        raise HeaderError(name, "is kept as the authority: use request.host")
+    if not _TOKEN.fullmatch(lower) or len(lower) > _MAX_NAME:
+        raise HeaderError(name, f"is no legal name: a token of RFC 9110, at most {_MAX_NAME} characters")
+    if lower in FRAMING and not (removing and lower.startswith("proxy-")):
+        raise HeaderError(name, "frames the message or belongs to a connection: Envoy sets it, a filter may not")
+    return lower
+
+
+def check_value(name: str, value: str | bytes) -> bytes:
+    """The value as bytes, without white space around it (RFC 9110 section 5.5: that is not part of it).
+
+    Raises:
+        HeaderError: it holds a control character; CR, LF or NUL would be header injection.
+        TypeError: it is neither text nor bytes.
+    """
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    elif not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] (filters need not be typed)
+        raise TypeError(f"header {name!r} takes str or bytes, not {type(value).__name__}")
+    raw = value.strip(b" \t")
+    if _BAD_VALUE.search(raw):
+        raise HeaderError(name, f"has a control character in its value {raw[:80]!r}: remove or encode it")
+    return raw
+
+
+def check_path(path: str) -> bytes:
+    """A ``:path``: origin form, or ``*`` for OPTIONS (RFC 9112 section 3.2).
+
+    Raises:
+        HeaderError: it would break the request line or reach the upstream as something else.
+    """
+    raw = path.encode("utf-8", "surrogateescape")
+    if raw != b"*" and not _PATH.fullmatch(raw):
+        raise HeaderError(
+            ":path", f"cannot be {path[:80]!r}: begin with '/', percent-encode (urllib.parse.quote), leave out '#...'"
+        )
+    return raw
+
+
+def check_authority(host: str) -> bytes:
+    """An ``:authority``: host and optional port.
+
+    Raises:
+        HeaderError: it is empty or holds a character that no host has.
+    """
+    raw = host.encode("utf-8", "surrogateescape")
+    if not _AUTHORITY.fullmatch(raw):
+        raise HeaderError(":authority", f"cannot be {host[:80]!r}: it is a host, or host:port")
+    return raw
+
+
+def check_method(method: str) -> bytes:
+    """A ``:method``.
+
+    Raises:
+        HeaderError: it is no token, or CONNECT, which would turn the request into a tunnel.
+    """
+    if not _TOKEN.fullmatch(method.lower()) or method.upper() == "CONNECT":
+        raise HeaderError(":method", f"cannot be {method[:80]!r}: it is a token such as GET, and not CONNECT")
+    return method.encode()

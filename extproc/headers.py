@@ -1,0 +1,165 @@
+"""`Headers`: what a filter reads and edits; order, duplicates and bytes are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import TYPE_CHECKING
+
+from extproc.errors import HeaderError, PhaseError
+from extproc.guard import check_name, check_value
+
+if TYPE_CHECKING:
+    from extproc.messages import RawHeaders
+
+__all__ = ["Headers"]
+
+_JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
+"""RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
+
+
+class Headers(MutableMapping[str, str]):
+    """Case-insensitive headers that keep their order, their duplicates and their bytes.
+
+    Reading joins duplicates, as RFC 9110 section 5.3 defines their meaning: a second ``x-api-key`` cannot hide behind
+    the first one. Text is UTF-8; bytes that are not UTF-8 survive a round trip (``surrogateescape``).
+
+    Assignment replaces every occurrence, `add` adds one, ``del`` removes all. An edit that must not go out raises
+    `HeaderError` at once; an edit that comes too late raises `PhaseError`.
+
+    Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
+    """
+
+    __slots__ = ("_allowed", "_items", "_owned", "_sealed")
+
+    def __init__(self, items: RawHeaders | None = None) -> None:
+        """Takes headers as they came, unchecked: `items` is not copied before the first edit."""
+        self._items: RawHeaders = [] if items is None else items
+        self._owned = items is None
+        self._sealed = ""
+        self._allowed: frozenset[str] = frozenset()
+
+    # Reading
+
+    def __getitem__(self, name: str) -> str:
+        """The value, duplicates joined with ``", "`` (``"; "`` for cookie).
+
+        Raises:
+            KeyError: there is no such header.
+        """
+        key = _readable(name)
+        values = [value for item, value in self._items if item == key]
+        if not values:
+            raise KeyError(name)
+        raw = values[0] if len(values) == 1 else _JOINERS.get(key, b", ").join(values)
+        return raw.decode("utf-8", "surrogateescape")
+
+    def get_all(self, name: str) -> list[str]:
+        """Each occurrence on its own; an empty list when there is none."""
+        return [value.decode("utf-8", "surrogateescape") for value in self.get_raw(name)]
+
+    def get_raw(self, name: str) -> list[bytes]:
+        """Each occurrence as it came, in bytes."""
+        key = _readable(name)
+        return [value for item, value in self._items if item == key]
+
+    def multi_items(self) -> list[tuple[str, str]]:
+        """Every occurrence in order: lower-case name, value."""
+        return [(n, v.decode("utf-8", "surrogateescape")) for n, v in self._items if n[:1] != ":"]
+
+    def __iter__(self) -> Iterator[str]:
+        """Each name once, in order of first occurrence."""
+        return iter(dict.fromkeys(name for name, _ in self._items if name[:1] != ":"))
+
+    def __len__(self) -> int:
+        """How many different names there are."""
+        return len({name for name, _ in self._items if name[:1] != ":"})
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a header."""
+        if not isinstance(name, str):
+            return False
+        key = _readable(name)
+        return any(item == key for item, _ in self._items)
+
+    def __repr__(self) -> str:
+        """The headers as a list of pairs."""
+        return f"Headers({self.multi_items()!r})"
+
+    # Editing
+
+    def __setitem__(self, name: str, value: str | bytes) -> None:
+        """Sets the header, in place of every occurrence there is.
+
+        Raises:
+            HeaderError: the name or the value must not go out.
+            PhaseError: the headers have left already.
+        """
+        self._put(self._writable(name), check_value(name, value))
+
+    def add(self, name: str, value: str | bytes) -> None:
+        """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
+        key = self._writable(name)
+        raw = check_value(name, value)
+        self._own().append((key, raw))
+
+    def __delitem__(self, name: str) -> None:
+        """Removes every occurrence.
+
+        Raises:
+            KeyError: there is none (``headers.pop(name, None)`` does not mind).
+        """
+        key = self._writable(name, removing=True)
+        if key not in self:
+            raise KeyError(name)
+        self._own()[:] = [item for item in self._items if item[0] != key]
+
+    def _writable(self, name: str, *, removing: bool = False) -> str:
+        if self._sealed:
+            raise PhaseError(f"header {name!r} cannot be changed: {self._sealed}")
+        key = check_name(name, removing=removing)
+        if key.startswith("x-envoy-") and "envoy_headers" not in self._allowed:
+            raise HeaderError(
+                name,
+                "is reserved by Envoy, which would drop the edit silently: "
+                "add 'envoy_headers' to the filter's `requires`, so that the chain asks Envoy to allow it",
+            )
+        return key
+
+    def _put(self, key: str, raw: bytes) -> None:
+        """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
+        items = self._own()
+        kept: RawHeaders = []
+        placed = False
+        for item in items:
+            if item[0] != key:
+                kept.append(item)
+            elif not placed:
+                kept.append((key, raw))
+                placed = True
+        if not placed:
+            kept.append((key, raw))
+        items[:] = kept
+
+    def _own(self) -> RawHeaders:
+        """The list, safe to change: whoever took a snapshot keeps the old one."""
+        if not self._owned:
+            self._items = list(self._items)
+            self._owned = True
+        return self._items
+
+    # For the exchange machine
+
+    def _snapshot(self) -> RawHeaders:
+        self._owned = False
+        return self._items
+
+    def _restore(self, items: RawHeaders) -> None:
+        self._items = items
+        self._owned = False
+
+
+def _readable(name: str) -> str:
+    key = name.lower()
+    if key[:1] == ":" or key == "host":
+        check_name(name)  # says which attribute to use instead
+    return key

@@ -1,0 +1,468 @@
+"""`ExchangeMachine`: the state machine of one exchange. A message in, at most one legal answer out; no I/O.
+
+Fronts, the replay runner and the Envoy model all drive this one class. It owns what a filter author must not be able to
+get wrong: exactly one answer per message and of its phase, failure policies, the passage of an immediate response back
+through the filters before it, and the arithmetic (mutations, content-length, route cache) that makes Envoy's copy of
+the exchange equal to the one the filters edited. Which answer may hold what stands in `phases`.
+"""
+
+from __future__ import annotations
+
+# What filters see (exchange, http, headers) and this machine are one unit: their underscore means "not for filters".
+# pyright: reportPrivateUsage=false
+import asyncio
+import inspect
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from extproc.clock import Clock, SystemClock
+from extproc.errors import HookError, PhaseError
+from extproc.exchange import Exchange, Metadata
+from extproc.guard import FRAMING, Limits
+from extproc.headers import Headers
+from extproc.http import Request, Response
+from extproc.messages import Abort, Answer, Continue, HeaderEdit, Immediate, Message
+from extproc.mutation import header_mutation
+from extproc.phases import RULES, BodyMode, Direction, Part, Phase, Rule, can_follow
+from extproc.trace import Event, changes
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from extproc.chain import Chain, Link, Step
+    from extproc.messages import RawHeaders
+
+__all__ = ["UNCHANGED", "ExchangeMachine"]
+
+UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
+"""The answers that change nothing; always these very objects, so that a front can serve them from constants."""
+
+_Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
+"""What came of running hooks: a filter's response, a broken stream, or nothing special."""
+
+_ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
+_BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RESPONSE_BODY}
+_ONE_TO_ONE = (BodyMode.NONE, BodyMode.STREAMED, BodyMode.BUFFERED, BodyMode.BUFFERED_PARTIAL)
+_NO_CONTENT = (204, 304)
+_GONE = "it has left already; edit it in an earlier phase"
+_DEFAULT_LIMITS = Limits()
+_SYSTEM_CLOCK = SystemClock()
+
+_logger = logging.getLogger("extproc.machine")
+
+
+@dataclass(slots=True)
+class _Stage:
+    """Hooks of one phase about to run: on what, and under which rule of the answer they lead to."""
+
+    phase: Phase
+    rule: Rule
+    side: Request | Response
+    fields: Headers
+    """What the phase's headers are: the headers, or in a trailers phase the trailers."""
+
+
+class ExchangeMachine:
+    """One exchange on its way through a chain.
+
+    Attributes:
+        exchange: what the filters see.
+        events: what each filter did, in order, when a trace was asked for; else None.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        exchange_id: str,
+        *,
+        clock: Clock = _SYSTEM_CLOCK,
+        limits: Limits = _DEFAULT_LIMITS,
+        trace: bool = False,
+    ) -> None:
+        """Begins an exchange.
+
+        Args:
+            chain: the filters; started by whoever owns it.
+            exchange_id: tells exchanges apart, and seeds ``exchange.random``.
+            clock: where time comes from.
+            limits: how many headers Envoy takes, and how large.
+            trace: whether to keep `events`.
+        """
+        self.exchange = Exchange(exchange_id, clock)
+        self.events: list[Event] | None = [] if trace else None
+        self._chain = chain
+        self._clock = clock
+        self._limits = limits
+        self._modes: dict[Direction, BodyMode] = {}
+        self._last: dict[Direction, Phase] = {}
+        self._off = set(chain.conditional)  # a condition that was never judged, for want of a request, does not hold
+        self._over = False
+        self._pending = False
+        self._closed = False
+
+    async def receive(self, message: Message) -> Answer | None:
+        """Takes what Envoy says and gives the one answer to it.
+
+        Suspends only where a hook does. None means that nothing may be sent: the exchange is over, or Envoy is only
+        watching (observability mode).
+        """
+        if self._over:
+            return None
+        if not can_follow(self._last.get(message.phase.direction), message.phase):
+            _logger.error("exchange %s: %s came twice or too late", self.exchange.id, message.phase.value)
+            return self._abort(Abort("INVALID_ARGUMENT", "extproc.message_order"))
+        self._pending = True
+        self._note(message)
+        try:
+            answer = await self._answer(message)
+        except Exception:
+            _logger.exception("exchange %s: the processor itself failed in %s", self.exchange.id, message.phase.value)
+            answer = self._abort(Abort("INTERNAL", "extproc.internal"))
+        self._pending = False
+        return None if message.observability else answer
+
+    async def close(self) -> None:
+        """The stream is over: runs `on_complete` of every filter that took part, once."""
+        if self._closed:
+            return
+        self._closed = self._over = True
+        self.exchange.ended = self.exchange.ended or ("cancelled" if self._pending else "complete")
+        for link in self._chain.completions:
+            if link.index not in self._chain.conditional or link.index not in self._off:
+                await self._complete(link)
+
+    # Messages
+
+    def _note(self, message: Message) -> None:
+        """Keeps what a message says beside its phase."""
+        exchange = self.exchange
+        self._last[message.phase.direction] = message.phase
+        exchange.phase = message.phase
+        exchange.now = self._clock.time()
+        exchange.deadline = self._clock.monotonic() + self._chain.timeout
+        if message.attributes:
+            exchange.attributes.update(message.attributes)
+        if message.metadata:
+            exchange.metadata = Metadata(message.metadata)
+        if message.protocol is not None:
+            self._modes = {
+                Direction.REQUEST: message.protocol.request_body,
+                Direction.RESPONSE: message.protocol.response_body,
+            }
+
+    async def _answer(self, message: Message) -> Answer:
+        if message.phase.part is Part.HEADERS:
+            return await self._on_headers(message)
+        if message.phase.part is Part.BODY:
+            return await self._on_body(message)
+        return await self._on_trailers(message)
+
+    async def _on_headers(self, message: Message) -> Answer:
+        phase = message.phase
+        side = self._begin(phase, message.headers)
+        body = side._body = b"" if message.end_of_stream else None
+        stage = self._stage(phase, side, side.headers)
+        verdict = await self._run(stage)
+        if verdict is None and self._chain.steps[_BODY_OF[phase.direction]]:
+            verdict = await self._run_early_body(stage, bodiless=message.end_of_stream)
+        return await self._conclude(verdict, stage, message.headers, body)
+
+    async def _on_body(self, message: Message) -> Answer:
+        phase, mode = message.phase, self._mode(message.phase.direction)
+        if mode not in _ONE_TO_ONE:
+            return self._abort(Abort("UNIMPLEMENTED", f"extproc.body_mode_{mode.name.lower()}"))
+        if mode is not BodyMode.BUFFERED:
+            return UNCHANGED[phase]
+        side = self._side(phase)
+        headers = side.headers._snapshot()
+        side._body = message.body
+        stage = self._stage(phase, side, side.headers)
+        return await self._conclude(await self._run(stage), stage, headers, message.body)
+
+    async def _on_trailers(self, message: Message) -> Answer:
+        side = self._side(message.phase)
+        side._trailers = Headers(message.headers)
+        stage = self._stage(message.phase, side, side._trailers)
+        return await self._conclude(await self._run(stage), stage, message.headers, side._body)
+
+    def _begin(self, phase: Phase, headers: RawHeaders) -> Request | Response:
+        if phase is Phase.REQUEST_HEADERS:
+            self.exchange.request = Request(headers)
+            return self.exchange.request
+        self.exchange._response = Response._received(headers)
+        return self.exchange._response
+
+    def _side(self, phase: Phase) -> Request | Response:
+        """The half that a phase is about; empty when Envoy sent no headers of it."""
+        if phase.direction is Direction.REQUEST:
+            return self.exchange.request
+        return self.exchange._response or self._begin(Phase.RESPONSE_HEADERS, [])
+
+    def _stage(self, phase: Phase, side: Request | Response, fields: Headers) -> _Stage:
+        return _Stage(phase, RULES[phase, self._mode(phase.direction)], side, fields)
+
+    def _mode(self, direction: Direction) -> BodyMode:
+        """How Envoy sends this direction's body; an Envoy that does not say is taken to do what the chain asks."""
+        wanted = BodyMode.BUFFERED if self._chain.steps[_BODY_OF[direction]] else BodyMode.NONE
+        return self._modes.get(direction, wanted)
+
+    def _never_has_body(self, response: Response) -> bool:
+        """RFC 9110 section 6.4.1: whatever a filter makes of it, this response carries no content."""
+        return self.exchange.request.method == "HEAD" or response.status in _NO_CONTENT
+
+    # Hooks
+
+    async def _run(self, stage: _Stage, before: int | None = None) -> _Verdict:
+        """Runs the hooks of a phase until one of them answers; `before` leaves out the filters from that index on."""
+        _open(stage)
+        for step in self._chain.steps[stage.phase]:
+            link = step.link
+            if before is not None and link.index >= before:
+                continue
+            if (
+                stage.phase is Phase.REQUEST_HEADERS
+                and link.when is not None
+                and link.when.matches(self.exchange.request)
+            ):
+                self._off.discard(link.index)
+            if link.index in self._off or step.hook is None:
+                continue
+            verdict = await self._call(step, stage)
+            if verdict is not None:
+                return verdict
+        return None
+
+    async def _run_early_body(self, stage: _Stage, *, bodiless: bool) -> _Verdict:
+        """Body hooks in a headers phase: there is no body, or a filter replaced it unseen; no body phase follows."""
+        side = stage.side
+        phase = _BODY_OF[stage.phase.direction]
+        if side._body is None:
+            return self._refuse_mode(_Stage(phase, stage.rule, side, stage.fields))
+        if bodiless and not side._body and isinstance(side, Response) and self._never_has_body(side):
+            return None
+        return await self._run(_Stage(phase, stage.rule, side, stage.fields))
+
+    def _refuse_mode(self, stage: _Stage) -> _Verdict:
+        """A body follows; filters that want it fail by their policy if Envoy won't send it whole: no silent bypass."""
+        mode = self._mode(stage.phase.direction)
+        if mode is BodyMode.BUFFERED:
+            return None
+        for step in self._chain.steps[stage.phase]:
+            if step.link.index in self._off:
+                continue
+            error = PhaseError(
+                f"the body comes {mode.name}, but a filter wants it whole: set {stage.phase.value}_mode to BUFFERED "
+                "in Envoy's ext_proc filter (extproc envoy config writes it)"
+            )
+            verdict = self._failed(step.link, stage, error)
+            if verdict is not None:
+                return verdict
+        return None
+
+    async def _call(self, step: Step, stage: _Stage) -> _Verdict:
+        """Runs one hook. It either takes effect whole or, if it fails, leaves no trace but its policy's."""
+        link, side, fields = step.link, stage.side, stage.fields
+        self._enter(link, fields)
+        headers, body = fields._snapshot(), side._body
+        try:
+            response = await self._invoke(step, side)
+            if fields._items is not headers:
+                self._limits.check(fields._items, headers)
+            if response is not None:
+                self._check_response(response, stage.rule)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the filter's policy decides)
+            fields._restore(headers)
+            side._body = body
+            return self._failed(link, stage, error)
+        if self.events is not None:
+            self._trace(link, stage, changes(headers, fields._items, body, side._body), response)
+        return None if response is None else (link, response)
+
+    def _enter(self, link: Link, fields: Headers) -> None:
+        self.exchange._link = link
+        self.exchange.metadata._allowed = link.needs.metadata_out
+        fields._allowed = link.needs.requires
+
+    async def _invoke(self, step: Step, side: Request | Response) -> Response | None:
+        assert step.hook is not None  # noqa: S101 (`_run` passes over the steps without)
+        if step.chunked:
+            return await self._in_pieces(step, side)
+        result = step.hook(self.exchange)
+        if result is not None and not isinstance(result, Response):
+            result = await self._settled(step.link, result)
+        if result is None or isinstance(result, Response):
+            return result
+        raise HookError(
+            f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
+        )
+
+    async def _in_pieces(self, step: Step, side: Request | Response) -> Response | None:
+        """Gives a whole body to a hook that takes pieces: the body, then the end."""
+        assert step.hook is not None  # noqa: S101
+        whole = side._body or b""
+        out: list[bytes] = []
+        for chunk in (whole, b"") if whole else (b"",):
+            result = await self._settled(step.link, step.hook(self.exchange, chunk))
+            if isinstance(result, Response):
+                return result
+            if result is not None and not isinstance(result, bytes):
+                raise HookError(f"returned {type(result).__name__}: a chunk hook returns bytes, a Response or None")
+            out.append(chunk if result is None else result)
+        side._body = b"".join(out)
+        return None
+
+    async def _settled(self, link: Link, result: Any) -> Any:
+        """The result of a hook, awaited within its budget if it has to be."""
+        if not inspect.isawaitable(result):
+            return result
+        awaitable: Awaitable[Any] = result
+        left = self.exchange.remaining
+        async with asyncio.timeout(left if link.timeout is None else min(left, link.timeout)):
+            return await awaitable
+
+    async def _complete(self, link: Link) -> None:
+        self._enter(link, self.exchange.request.headers)
+        try:
+            result = link.filter.on_complete(self.exchange)
+            if inspect.isawaitable(result):
+                async with asyncio.timeout(self._chain.timeout):
+                    await result
+        except Exception:
+            _logger.exception("exchange %s: filter %r failed in on_complete", self.exchange.id, link.name)
+
+    def _check_response(self, response: Response, rule: Rule) -> None:
+        if not rule.immediate:
+            raise PhaseError("a Response comes too late here: the client already has the beginning of another")
+        self._limits.check(response.headers._items, [])
+
+    def _failed(self, link: Link, stage: _Stage, error: Exception) -> _Verdict:
+        """Applies a filter's failure policy, and takes the filter out of the rest of the exchange."""
+        self._off.add(link.index)
+        kind = "timeout" if isinstance(error, TimeoutError) else "error"
+        sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        what = (self.exchange.id, link.name, stage.phase.value, link.on_error, sentence)
+        _logger.error("exchange %s: filter %r failed in %s (policy: %s): %s", *what, exc_info=error)
+        if self.events is not None:
+            self.events.append(Event(link.name, stage.phase, link.on_error, note=sentence))
+        if link.on_error == "skip":
+            return None
+        details = f"extproc.{link.name}.{kind}"
+        if not stage.rule.immediate:
+            return Abort("INTERNAL", details)
+        return link, Response(504 if kind == "timeout" else 500, details=details)
+
+    def _trace(self, link: Link, stage: _Stage, changed: tuple[Any, ...], response: Response | None) -> None:
+        assert self.events is not None  # noqa: S101 (asked by the caller, to spare the diff)
+        if changed:
+            self.events.append(Event(link.name, stage.phase, "edit", changed))
+        if response is not None:
+            note = f"{response.status} {response.details}".rstrip()
+            self.events.append(Event(link.name, stage.phase, "respond", note=note))
+
+    # Answers
+
+    async def _conclude(self, verdict: _Verdict, stage: _Stage, headers: RawHeaders, body: bytes | None) -> Answer:
+        """The answer, given what came of the hooks; `headers` and `body` are what Envoy has."""
+        if verdict is None:
+            answer: Answer = self._continue(stage, headers, body)
+        elif isinstance(verdict, Abort):
+            answer = self._abort(verdict)
+        else:
+            answer = await self._immediate(*verdict)
+        _seal(stage.side, stage.fields)
+        return answer
+
+    def _continue(self, stage: _Stage, headers: RawHeaders, body: bytes | None) -> Answer:
+        """The answer that makes Envoy's copy equal to ours."""
+        phase, fields = stage.phase, stage.fields
+        new_body = None if phase.part is Part.TRAILERS or stage.side._body == body else stage.side._body
+        if new_body is not None:
+            _frame(fields, new_body, unseen=phase.part is Part.HEADERS)
+        edits, removals = header_mutation(headers, fields._items)
+        if new_body is not None and not headers:
+            removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
+        clear = self._clears_route(phase, edits)
+        metadata = self.exchange.metadata._drain()
+        if not (edits or removals or clear or metadata) and new_body is None:
+            return UNCHANGED[phase]
+        return Continue(
+            phase,
+            set_headers=edits,
+            remove_headers=removals,
+            body=new_body,
+            replace=new_body is not None and phase.part is Part.HEADERS,
+            clear_route_cache=clear,
+            metadata=metadata,
+        )
+
+    def _clears_route(self, phase: Phase, edits: tuple[HeaderEdit, ...]) -> bool:
+        if phase.direction is Direction.RESPONSE or phase.part is Part.TRAILERS:
+            return False
+        clear = self.exchange._clear_route_cache or any(edit.name in _ROUTING for edit in edits)
+        self.exchange._clear_route_cache = False
+        return clear
+
+    async def _immediate(self, link: Link, response: Response) -> Answer:
+        """Takes a filter's response back through the filters before it, then out to the client."""
+        while True:
+            own = self.exchange._response = response._copy()
+            own.details = own.details or f"extproc.{link.name}"
+            verdict = await self._run_back(own, link.index)
+            if verdict is None:
+                break
+            if isinstance(verdict, Abort):
+                return self._abort(verdict)
+            link, response = verdict
+        _seal(own, own.headers)
+        self._over = True
+        self.exchange.ended = "immediate"
+        headers = [item for item in own.headers._items if item[0] != ":status" and item[0] not in FRAMING]
+        return Immediate(
+            status=own.status,
+            set_headers=header_mutation([], headers)[0],
+            body=b"" if self._never_has_body(own) else own.body,
+            details=own.details,
+            grpc_status=own.grpc_status,
+            metadata=self.exchange.metadata._drain(),
+        )
+
+    async def _run_back(self, response: Response, before: int) -> _Verdict:
+        """The response hooks of the filters before one that answered, on its response."""
+        rule = RULES[Phase.RESPONSE_HEADERS, BodyMode.NONE]
+        for phase in (Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY):
+            verdict = await self._run(_Stage(phase, rule, response, response.headers), before)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def _abort(self, abort: Abort) -> Abort:
+        self._over = True
+        self._pending = False
+        self.exchange.ended = "aborted"
+        return abort
+
+
+def _open(stage: _Stage) -> None:
+    """Lets hooks edit what an answer of this stage can still change, and nothing else."""
+    side, fields = stage.side, stage.fields
+    side.headers._sealed = _GONE if fields is not side.headers or not stage.rule.headers else ""
+    fields._sealed = "" if stage.rule.headers else _GONE
+    side._body_sealed = "" if stage.rule.body or stage.rule.replace else _GONE
+
+
+def _seal(side: Request | Response, fields: Headers) -> None:
+    side.headers._sealed = fields._sealed = side._body_sealed = _GONE
+
+
+def _frame(fields: Headers, body: bytes, *, unseen: bool) -> None:
+    """Keeps content-length true to a changed body: Envoy answers 500 when the two disagree.
+
+    With CONTINUE_AND_REPLACE Envoy frames the new body by itself, so the old length only has to go.
+    """
+    if not any(name == "content-length" for name, _ in fields._items):
+        return
+    if unseen:
+        fields._own()[:] = [item for item in fields._items if item[0] != "content-length"]
+    else:
+        fields._put("content-length", b"%d" % len(body))

@@ -1,0 +1,112 @@
+"""What Envoy says and what we answer, without protobuf: the values that fronts, machine, model and captures share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from extproc.phases import BodyMode, Phase
+
+__all__ = [
+    "Abort",
+    "Answer",
+    "Continue",
+    "HeaderEdit",
+    "Immediate",
+    "Message",
+    "Protocol",
+    "RawHeaders",
+]
+
+RawHeaders: TypeAlias = list[tuple[str, bytes]]
+"""Headers in wire order, duplicates and pseudo-headers included: lower-case name, raw value."""
+
+Namespaced: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Dynamic metadata: JSON-like values by namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How Envoy will send bodies: ``protocol_config`` of a stream's first message."""
+
+    request_body: BodyMode
+    response_body: BodyMode
+    send_body_without_waiting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One ``ProcessingRequest``: what Envoy says about one phase."""
+
+    phase: Phase
+    headers: RawHeaders = field(default_factory=list[tuple[str, bytes]])
+    """The headers, or in a trailers phase the trailers."""
+    body: bytes = b""
+    end_of_stream: bool = False
+    """Nothing of this direction follows."""
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    protocol: Protocol | None = None
+    observability: bool = False
+    """Envoy neither waits for an answer nor reads one."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEdit:
+    """One ``set_headers`` entry.
+
+    Only the deprecated ``append`` flag counts in Envoy's ext_proc (``append_action`` is ignored), so it is all we keep.
+    """
+
+    name: str
+    value: bytes
+    append: bool = False
+    """Adds an occurrence instead of replacing those there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Go on, with these changes."""
+
+    phase: Phase
+    set_headers: tuple[HeaderEdit, ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    """Applied by Envoy before `set_headers`."""
+    body: bytes | None = None
+    """What takes the body's place; None leaves it."""
+    replace: bool = False
+    """CONTINUE_AND_REPLACE: `body` is the whole message body and no body phase follows."""
+    clear_route_cache: bool = False
+    metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    """Dynamic metadata for Envoy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Immediate:
+    """Send this response to the client and end the exchange."""
+
+    status: int
+    set_headers: tuple[HeaderEdit, ...] = ()
+    body: bytes = b""
+    details: str = ""
+    """Shows up as ``%RESPONSE_CODE_DETAILS%``, with spaces turned into underscores."""
+    grpc_status: int | None = None
+    metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """End the stream with an error, so that Envoy's own failure mode decides.
+
+    Never a clean end: Envoy takes that for "let everything through", whatever its failure mode says.
+    """
+
+    code: str
+    """The name of a gRPC status code, such as ``INTERNAL``."""
+    reason: str
+    """A stable code for Envoy's access log, such as ``extproc.message_order``; never a filter's exception text."""
+
+
+Answer: TypeAlias = Continue | Immediate | Abort

@@ -1,0 +1,36 @@
+"""From edited headers to the mutation that makes Envoy's copy equal to ours."""
+
+from __future__ import annotations
+
+from extproc.messages import HeaderEdit, RawHeaders
+
+__all__ = ["header_mutation"]
+
+_NONE: tuple[tuple[HeaderEdit, ...], tuple[str, ...]] = ((), ())
+
+
+def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[HeaderEdit, ...], tuple[str, ...]]:
+    """What to set and what to remove so that `before`, at Envoy, becomes `after`.
+
+    Names keep the values Envoy has where they did not change; added occurrences are appended, anything else replaces
+    all occurrences at once. Adding, overwriting and "only if absent" are settled here, from what we have seen, because
+    Envoy's ext_proc ignores ``append_action``.
+    """
+    if before is after:
+        return _NONE
+    old, new = _by_name(before), _by_name(after)
+    edits: list[HeaderEdit] = []
+    for name, values in new.items():
+        had = old.get(name, [])
+        if values == had:
+            continue
+        kept = len(had) if values[: len(had)] == had else 0
+        edits += [HeaderEdit(name, value, append=kept + i > 0) for i, value in enumerate(values[kept:])]
+    return tuple(edits), tuple(name for name in old if name not in new)
+
+
+def _by_name(headers: RawHeaders) -> dict[str, list[bytes]]:
+    grouped: dict[str, list[bytes]] = {}
+    for name, value in headers:
+        grouped.setdefault(name, []).append(value)
+    return grouped
