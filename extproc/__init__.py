@@ -18,6 +18,7 @@ from extproc.errors import (
     LimitError,
     PeerError,
     PhaseError,
+    ServerError,
 )
 from extproc.exchange import Exchange
 from extproc.filter import ChunkResult, Filter, HookResult, Needs
@@ -50,6 +51,7 @@ __all__ = [
     "PhaseError",
     "Request",
     "Response",
+    "ServerError",
     "Use",
     "When",
 ]

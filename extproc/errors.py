@@ -11,6 +11,7 @@
     ├── PeerError            the other side of the stream broke the protocol
     ├── ConfigError          a chain file, or a filter's configuration, is wrong
     ├── CaptureError         a capture cannot be read
+    ├── ServerError          the processor cannot listen
     └── EnvoyError           the real Envoy cannot be run, or refuses its configuration
 
 A misspelled hook and an impossible argument raise `TypeError` and `ValueError` where they are written, as in any
@@ -37,6 +38,7 @@ __all__ = [
     "LimitError",
     "PeerError",
     "PhaseError",
+    "ServerError",
 ]
 
 
@@ -87,7 +89,17 @@ class HookError(FilterError):
 
 
 class PeerError(ExtprocError):
-    """The other side of the stream sent a message that the protocol does not admit at this point."""
+    """The other side of the stream broke the protocol, or speaks a newer one.
+
+    Attributes:
+        code: the gRPC status code name that ends the stream, such as ``INVALID_ARGUMENT``.
+        reason: a stable code for Envoy's access log, such as ``extproc.message_order``.
+    """
+
+    def __init__(self, code: str, reason: str, message: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +151,10 @@ class CaptureError(ExtprocError):
         self.line = line
         place = self.source if line is None else f"{self.source}:{line}"
         super().__init__(f"{place}: {message}")
+
+
+class ServerError(ExtprocError):
+    """The processor cannot listen where it was told to."""
 
 
 class EnvoyError(ExtprocError):

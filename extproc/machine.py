@@ -69,6 +69,7 @@ class ExchangeMachine:
     Attributes:
         exchange: what the filters see.
         events: what each filter did, in order, when a trace was asked for; else None.
+        over: the last answer has been given; nothing may follow it.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class ExchangeMachine:
         self._modes: dict[Direction, BodyMode] = {}
         self._last: dict[Direction, Phase] = {}
         self._off = set(chain.conditional)  # a condition that was never judged, for want of a request, does not hold
-        self._over = False
+        self.over = False
         self._pending = False
         self._closed = False
 
@@ -107,30 +108,27 @@ class ExchangeMachine:
         Suspends only where a hook does. None means that nothing may be sent: the exchange is over, or Envoy is only
         watching (observability mode).
         """
-        if self._over:
+        if self.over:
             return None
         if not can_follow(self._last.get(message.phase.direction), message.phase):
             _logger.error("exchange %s: %s came twice or too late", self.exchange.id, message.phase.value)
-            return self._abort(Abort("INVALID_ARGUMENT", "extproc.message_order"))
+            return self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
         self._pending = True
         self._note(message)
-        try:
-            answer = await self._answer(message)
-        except Exception:
-            _logger.exception("exchange %s: the processor itself failed in %s", self.exchange.id, message.phase.value)
-            answer = self._abort(Abort("INTERNAL", "extproc.internal"))
+        answer = await self._answer(message)
         self._pending = False
         return None if message.observability else answer
 
-    async def close(self) -> None:
-        """The stream is over: runs `on_complete` of every filter that took part, once."""
+    async def close(self) -> bool:
+        """The stream is over: runs `on_complete` of every filter that took part, once. False if it had run before."""
         if self._closed:
-            return
-        self._closed = self._over = True
+            return False
+        self._closed = self.over = True
         self.exchange.ended = self.exchange.ended or ("cancelled" if self._pending else "complete")
         for link in self._chain.completions:
             if link.index not in self._chain.conditional or link.index not in self._off:
                 await self._complete(link)
+        return True
 
     # Messages
 
@@ -171,7 +169,7 @@ class ExchangeMachine:
     async def _on_body(self, message: Message) -> Answer:
         phase, mode = message.phase, self._mode(message.phase.direction)
         if mode not in _ONE_TO_ONE:
-            return self._abort(Abort("UNIMPLEMENTED", f"extproc.body_mode_{mode.name.lower()}"))
+            return self.break_off(Abort("UNIMPLEMENTED", f"extproc.body_mode_{mode.name.lower()}"))
         if mode is not BodyMode.BUFFERED:
             return UNCHANGED[phase]
         side = self._side(phase)
@@ -367,7 +365,7 @@ class ExchangeMachine:
         if verdict is None:
             answer: Answer = self._continue(stage, headers, body)
         elif isinstance(verdict, Abort):
-            answer = self._abort(verdict)
+            answer = self.break_off(verdict)
         else:
             answer = await self._immediate(*verdict)
         _seal(stage.side, stage.fields)
@@ -412,10 +410,10 @@ class ExchangeMachine:
             if verdict is None:
                 break
             if isinstance(verdict, Abort):
-                return self._abort(verdict)
+                return self.break_off(verdict)
             link, response = verdict
         _seal(own, own.headers)
-        self._over = True
+        self.over = True
         self.exchange.ended = "immediate"
         headers = [item for item in own.headers._items if item[0] != ":status" and item[0] not in FRAMING]
         return Immediate(
@@ -436,8 +434,9 @@ class ExchangeMachine:
                 return verdict
         return None
 
-    def _abort(self, abort: Abort) -> Abort:
-        self._over = True
+    def break_off(self, abort: Abort) -> Abort:
+        """Ends the exchange with an error: from here on there are no answers."""
+        self.over = True
         self._pending = False
         self.exchange.ended = "aborted"
         return abort

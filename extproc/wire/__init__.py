@@ -1,1 +1,14 @@
-"""Protobuf to and from our own types; the only package that imports protobuf."""
+"""The wire: protobuf on one side, `extproc.messages` on the other. Nothing else imports protobuf."""
+
+from __future__ import annotations
+
+from extproc.wire.decode import decode
+from extproc.wire.encode import encode
+
+__all__ = ["PROCESS", "SERVICE", "decode", "encode"]
+
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+"""The gRPC service that Envoy calls."""
+
+PROCESS = "Process"
+"""Its one method: a stream of requests answered by a stream of responses."""

@@ -1,0 +1,160 @@
+"""The front on ``grpc.aio``: the reference, against which the native front is measured."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+from extproc.clock import SystemClock
+from extproc.errors import ServerError
+from extproc.guard import Limits
+from extproc.messages import Abort
+from extproc.server.listen import check_address, clear_stale_socket, socket_mode
+from extproc.server.session import Session, exchange_ids
+from extproc.wire import PROCESS, SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from extproc.chain import Chain
+    from extproc.clock import Clock
+    from extproc.observe import Observer
+    from extproc.server.listen import SocketMode
+
+__all__ = ["GrpcioFront"]
+
+_logger = logging.getLogger("extproc.server")
+
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""gRPC's own default of 4 MiB turns a larger body into a 500; what bounds bodies is Envoy's buffer limit."""
+
+
+class GrpcioFront:
+    """Serves a chain over gRPC for as long as it is entered; starts and stops the chain.
+
+    Attributes:
+        addresses: where it listens, with ports resolved.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        listen: Sequence[str] = ("127.0.0.1:0",),
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        socket_mode: SocketMode = 0o660,
+        max_message_bytes: int = _MAX_MESSAGE_BYTES,
+        grace: float = 10.0,
+    ) -> None:
+        """Sets the front up; nothing listens yet.
+
+        Args:
+            chain: the filters; not started yet.
+            listen: ``HOST:PORT`` (port 0: any free one), ``[IPV6]:PORT`` or ``unix:/path``.
+            observer: is told of every exchange; costs a trace of every edit.
+            clock: where time comes from.
+            limits: how many headers Envoy takes, and how large.
+            socket_mode: permissions of unix sockets.
+            max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
+            grace: seconds that exchanges under way get to finish when the front is left.
+
+        Raises:
+            ServerError: an address is malformed, or there is none.
+        """
+        if not listen:
+            raise ServerError("there is no address to listen on")
+        self.addresses = [check_address(address) for address in listen]
+        self._chain = chain
+        self._observer = observer
+        self._clock = clock or SystemClock()
+        self._limits = limits or Limits()
+        self._socket_mode: SocketMode = socket_mode
+        self._grace = grace
+        self._ids = exchange_ids()
+        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(options=_options(max_message_bytes))
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Starts the chain, then listens, then reports healthy.
+
+        Raises:
+            ServerError: an address cannot be bound.
+        """
+        async with AsyncExitStack() as exits:
+            await self._chain.start()
+            exits.push_async_callback(self._chain.stop)
+            self._server.add_generic_rpc_handlers((self._handlers(),))
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+            self.addresses = [self._bind(address) for address in self.addresses]
+            await self._server.start()
+            exits.push_async_callback(self._drain)
+            for service in ("", SERVICE):
+                await self._health.set(service, HealthCheckResponse.SERVING)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Reports unhealthy, lets exchanges finish, stops listening, stops the chain."""
+        await self._exits.aclose()
+
+    async def _drain(self) -> None:
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._grace)
+
+    def _bind(self, address: str) -> str:
+        try:
+            if address.startswith("unix:"):
+                path = address.removeprefix("unix:")
+                clear_stale_socket(path)
+                with socket_mode(path, self._socket_mode):
+                    self._server.add_insecure_port(address)
+                return address
+            port = self._server.add_insecure_port(address)
+        except (RuntimeError, OSError) as error:
+            raise ServerError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def _handlers(self) -> grpc.GenericRpcHandler:
+        """No (de)serializers: the session takes bytes and gives bytes."""
+        handler: Any = grpc.stream_stream_rpc_method_handler(self._process)
+        return grpc.method_handlers_generic_handler(SERVICE, {PROCESS: handler})
+
+    async def _process(self, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """One stream. It ends cleanly only when every message has been answered, else with an error status.
+
+        Envoy takes a clean end for "let the rest through", whatever its failure mode says.
+        """
+        session = Session(self._chain, next(self._ids), clock=self._clock, limits=self._limits, observer=self._observer)
+        try:
+            while not session.over:
+                data: Any = await context.read()
+                if data is grpc.aio.EOF:
+                    break
+                answer = await session.answer(data)
+                if isinstance(answer, Abort):
+                    await context.abort(grpc.StatusCode[answer.code], answer.reason)
+                if answer is not None:
+                    await context.write(answer)
+        finally:
+            await session.close()
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener that takes half the streams
+    ]

@@ -1,0 +1,113 @@
+"""From a serialized ``ProcessingRequest`` to a `Message`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from extproc.errors import PeerError
+from extproc.messages import Message, Protocol
+from extproc.phases import BodyMode, Part, Phase
+from extproc.wire.ext_proc_pb2 import ProcessingRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from google.protobuf.struct_pb2 import Struct, Value
+
+    from extproc.messages import RawHeaders
+    from extproc.wire.core_pb2 import HeaderMap
+    from extproc.wire.ext_proc_pb2 import ProtocolConfiguration
+
+__all__ = ["decode"]
+
+_PHASES = {phase.value: phase for phase in Phase}
+_ATTRIBUTES = "envoy.filters.http.ext_proc"
+"""The one key under which Envoy sends the attributes."""
+
+
+def decode(data: bytes) -> Message | None:
+    """What Envoy says; None for a message that wants no answer (a flow-control window update).
+
+    Raises:
+        PeerError: the bytes are no ``ProcessingRequest``, or it is about a phase that only a newer Envoy knows; that
+            cannot be answered, so the stream has to end with an error, and Envoy's failure mode decides.
+    """
+    try:
+        request = ProcessingRequest.FromString(data)
+    except DecodeError as error:
+        raise PeerError("INVALID_ARGUMENT", "extproc.undecodable", f"this is no ProcessingRequest: {error}") from None
+    arm = request.WhichOneof("request")
+    if arm is None:
+        _check_unanswerable(request)
+        return None
+    phase = _PHASES[arm]
+    part: Any = getattr(request, arm)
+    return Message(
+        phase,
+        headers=_headers(part, phase.part),
+        body=part.body if phase.part is Part.BODY else b"",
+        end_of_stream=phase.part is Part.TRAILERS or part.end_of_stream,
+        attributes=_struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else {},
+        metadata=_metadata(request) if request.HasField("metadata_context") else {},
+        protocol=_protocol(request.protocol_config) if request.HasField("protocol_config") else None,
+        observability=request.observability_mode,
+    )
+
+
+def _check_unanswerable(request: ProcessingRequest) -> None:
+    unknown = UnknownFieldSet(request)
+    if len(unknown) and not request.HasField("client_window_update"):
+        raise PeerError(
+            "UNIMPLEMENTED",
+            "extproc.unknown_phase",
+            f"Envoy asks about a phase that this version does not know (field {unknown[0].field_number}): "
+            "upgrade extproc-sdk, or switch that phase off in Envoy's processing_mode",
+        )
+
+
+def _headers(message: Any, part: Part) -> RawHeaders:
+    """Envoy fills `raw_value` only; others that speak the protocol may fill `value`."""
+    if part is Part.BODY:
+        return []
+    headers: HeaderMap = message.headers if part is Part.HEADERS else message.trailers
+    return [(header.key, header.raw_value or header.value.encode()) for header in headers.headers]
+
+
+def _protocol(config: ProtocolConfiguration) -> Protocol:
+    return Protocol(
+        _body_mode(config.request_body_mode),
+        _body_mode(config.response_body_mode),
+        config.send_body_without_waiting_for_header_response,
+    )
+
+
+def _body_mode(number: int) -> BodyMode:
+    try:
+        return BodyMode(number)
+    except ValueError:
+        raise PeerError(
+            "UNIMPLEMENTED",
+            "extproc.unknown_body_mode",
+            f"Envoy uses body mode {number}, which this version does not know",
+        ) from None
+
+
+def _metadata(request: ProcessingRequest) -> Mapping[str, Mapping[str, Any]]:
+    return {namespace: _struct(value) for namespace, value in request.metadata_context.filter_metadata.items()}
+
+
+def _struct(struct: Struct) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in struct.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    """A protobuf `Value` as what JSON would make of it."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _struct(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    return None if kind in (None, "null_value") else getattr(value, kind)
