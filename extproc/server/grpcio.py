@@ -129,7 +129,7 @@ class GrpcioFront:
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         """No (de)serializers: the session takes bytes and gives bytes."""
-        handler: Any = grpc.stream_stream_rpc_method_handler(self._process)
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.stream_stream_rpc_method_handler(self._process)
         return grpc.method_handlers_generic_handler(SERVICE, {PROCESS: handler})
 
     async def _process(self, _: object, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
