@@ -1,0 +1,54 @@
+"""A gRPC client that speaks to a front as Envoy does, one message at a time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+import pytest
+
+from extproc.wire import PROCESS, SERVICE
+from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+
+METHOD = f"/{SERVICE}/{PROCESS}"
+
+Call: TypeAlias = Any
+Dial: TypeAlias = Callable[[str], AbstractAsyncContextManager[Call]]
+
+
+@pytest.fixture
+def dial() -> Dial:
+    """Opens a Process stream to an address."""
+
+    @asynccontextmanager
+    async def opened(address: str) -> AsyncIterator[Call]:
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        async with grpc.aio.insecure_channel(address, options=options) as channel:
+            rpc = channel.stream_stream(
+                METHOD,
+                request_serializer=lambda message: message if isinstance(message, bytes) else message.SerializeToString(),
+                response_deserializer=ProcessingResponse.FromString,
+            )
+            yield rpc(wait_for_ready=True, timeout=20)
+
+    return opened
+
+
+def headers_message(*, end_of_stream: bool = True, **headers: str) -> ProcessingRequest:
+    """Request headers as Envoy sends them: raw values only."""
+    message = ProcessingRequest()
+    message.request_headers.end_of_stream = end_of_stream
+    for name, value in {":method": "GET", ":path": "/", **headers}.items():
+        message.request_headers.headers.headers.add(key=name, raw_value=value.encode())
+    return message
+
+
+def body_message(body: bytes) -> ProcessingRequest:
+    """A whole request body."""
+    message = ProcessingRequest()
+    message.request_body.body = body
+    message.request_body.end_of_stream = True
+    return message
