@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from extproc.filter import HOOKS, Filter, Needs, OnError
 from extproc.phases import Direction, Phase
 from extproc.when import When
+
+if TYPE_CHECKING:
+    from extproc.exchange import Exchange
 
 __all__ = ["Chain", "Link", "Step", "Use"]
 
@@ -53,12 +56,12 @@ class Step:
     """One filter's part in one phase.
 
     Attributes:
-        hook: the bound method; None where only the link's condition is to be judged.
+        hook: the bound method; one that does nothing where only the link's condition is to be judged.
         chunked: the hook takes the body in pieces.
     """
 
     link: Link
-    hook: Callable[..., Any] | None
+    hook: Callable[..., Any]
     chunked: bool = False
 
 
@@ -175,5 +178,9 @@ def _step(link: Link, phase: Phase) -> Step | None:
         if HOOKS[name] is phase and phase in link.needs.phases:
             return Step(link, getattr(link.filter, name), name.endswith("_chunk"))
     if phase is Phase.REQUEST_HEADERS and link.when is not None:
-        return Step(link, None)
+        return Step(link, _judge_only)
     return None
+
+
+def _judge_only(_: Exchange) -> None:
+    """Stands where a filter with a condition has no hook for the request's headers."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Metadata keeps what was emitted to itself, except from what it is part of.
+# pyright: reportPrivateUsage=false
 import json
 import logging
 import random
@@ -73,10 +75,8 @@ class Exchange:
 
     Attributes:
         id: tells exchanges apart in logs and captures.
-        request: the request. In a response that Envoy made by itself, before any request phase, it is empty.
         state: a place for what belongs to this exchange; all filters of the chain share it.
         attributes: the Envoy attributes that the chain asked for, by name.
-        metadata: Envoy's dynamic metadata, to read and to `emit`.
         phase: the phase that is running.
         now: seconds since the Unix epoch when the current message came. A replay sees the time of the recording.
         deadline: by when the current message has to be answered, on the clock of `remaining`.
@@ -87,35 +87,51 @@ class Exchange:
         "_clear_route_cache",
         "_clock",
         "_link",
+        "_metadata",
         "_random",
+        "_request",
         "_response",
         "attributes",
         "deadline",
         "ended",
         "id",
-        "metadata",
         "now",
         "phase",
-        "request",
         "state",
     )
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
         """Begins an exchange about which nothing is known yet."""
         self.id = exchange_id
-        self.request = Request()
         self.state: dict[str, Any] = {}
         self.attributes: dict[str, Any] = {}
-        self.metadata = Metadata({})
         self.phase: Phase | None = None
         self.now = 0.0
         self.deadline = 0.0
         self.ended: Ended = ""
         self._clock = clock
+        self._request: Request | None = None
         self._response: Response | None = None
+        self._metadata: Metadata | None = None
         self._link: Link | None = None
         self._random: random.Random | None = None
         self._clear_route_cache = False
+
+    @property
+    def request(self) -> Request:
+        """The request. In a response that Envoy made by itself, before any request phase, it is empty."""
+        if self._request is None:
+            self._request = Request()
+        return self._request
+
+    @property
+    def metadata(self) -> Metadata:
+        """Envoy's dynamic metadata, to read and to `emit`."""
+        if self._metadata is None:
+            self._metadata = Metadata({})
+            if self._link is not None:
+                self._metadata._allowed = self._link.needs.metadata_out
+        return self._metadata
 
     @property
     def response(self) -> Response:

@@ -62,7 +62,10 @@ class Limits:
 
 def header_bytes(headers: list[tuple[str, bytes]]) -> int:
     """Size of headers as Envoy counts it: names and values, in bytes."""
-    return sum(len(name) + len(value) for name, value in headers)
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size
 
 
 def check_name(name: str, *, removing: bool = False) -> str:

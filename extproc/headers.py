@@ -128,6 +128,9 @@ class Headers(MutableMapping[str, str]):
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
         items = self._own()
+        if not any(item == key for item, _ in items):
+            items.append((key, raw))
+            return
         kept: RawHeaders = []
         placed = False
         for item in items:
@@ -136,8 +139,6 @@ class Headers(MutableMapping[str, str]):
             elif not placed:
                 kept.append((key, raw))
                 placed = True
-        if not placed:
-            kept.append((key, raw))
         items[:] = kept
 
     def _own(self) -> RawHeaders:

@@ -28,7 +28,7 @@ from extproc.phases import RULES, BodyMode, Direction, Part, Phase, Rule, can_fo
 from extproc.trace import Event, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from extproc.chain import Chain, Link, Step
     from extproc.messages import RawHeaders
@@ -115,7 +115,12 @@ class ExchangeMachine:
             return self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
         self._pending = True
         self._note(message)
-        answer = await self._answer(message)
+        if message.phase.part is Part.HEADERS:
+            answer = await self._on_headers(message)
+        elif message.phase.part is Part.BODY:
+            answer = await self._on_body(message)
+        else:
+            answer = await self._on_trailers(message)
         self._pending = False
         return None if message.observability else answer
 
@@ -142,19 +147,12 @@ class ExchangeMachine:
         if message.attributes:
             exchange.attributes.update(message.attributes)
         if message.metadata:
-            exchange.metadata = Metadata(message.metadata)
+            exchange._metadata = Metadata(message.metadata)
         if message.protocol is not None:
             self._modes = {
                 Direction.REQUEST: message.protocol.request_body,
                 Direction.RESPONSE: message.protocol.response_body,
             }
-
-    async def _answer(self, message: Message) -> Answer:
-        if message.phase.part is Part.HEADERS:
-            return await self._on_headers(message)
-        if message.phase.part is Part.BODY:
-            return await self._on_body(message)
-        return await self._on_trailers(message)
 
     async def _on_headers(self, message: Message) -> Answer:
         phase = message.phase
@@ -186,8 +184,8 @@ class ExchangeMachine:
 
     def _begin(self, phase: Phase, headers: RawHeaders) -> Request | Response:
         if phase is Phase.REQUEST_HEADERS:
-            self.exchange.request = Request(headers)
-            return self.exchange.request
+            request = self.exchange._request = Request(headers)
+            return request
         self.exchange._response = Response._received(headers)
         return self.exchange._response
 
@@ -224,7 +222,7 @@ class ExchangeMachine:
                 and link.when.matches(self.exchange.request)
             ):
                 self._off.discard(link.index)
-            if link.index in self._off or step.hook is None:
+            if link.index in self._off:
                 continue
             verdict = await self._call(step, stage)
             if verdict is not None:
@@ -264,7 +262,9 @@ class ExchangeMachine:
         self._enter(link, fields)
         headers, body = fields._snapshot(), side._body
         try:
-            response = await self._invoke(step, side)
+            response = step.hook(self.exchange) if not step.chunked else self._in_pieces(step, side)
+            if response is not None and not isinstance(response, Response):
+                response = await self._settled(link, response)
             if fields._items is not headers:
                 self._limits.check(fields._items, headers)
             if response is not None:
@@ -279,29 +279,18 @@ class ExchangeMachine:
 
     def _enter(self, link: Link, fields: Headers) -> None:
         self.exchange._link = link
-        self.exchange.metadata._allowed = link.needs.metadata_out
+        if self.exchange._metadata is not None:
+            self.exchange._metadata._allowed = link.needs.metadata_out
         fields._allowed = link.needs.requires
-
-    async def _invoke(self, step: Step, side: Request | Response) -> Response | None:
-        assert step.hook is not None  # noqa: S101 (`_run` passes over the steps without)
-        if step.chunked:
-            return await self._in_pieces(step, side)
-        result = step.hook(self.exchange)
-        if result is not None and not isinstance(result, Response):
-            result = await self._settled(step.link, result)
-        if result is None or isinstance(result, Response):
-            return result
-        raise HookError(
-            f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
-        )
 
     async def _in_pieces(self, step: Step, side: Request | Response) -> Response | None:
         """Gives a whole body to a hook that takes pieces: the body, then the end."""
-        assert step.hook is not None  # noqa: S101
         whole = side._body or b""
         out: list[bytes] = []
         for chunk in (whole, b"") if whole else (b"",):
-            result = await self._settled(step.link, step.hook(self.exchange, chunk))
+            result = step.hook(self.exchange, chunk)
+            if inspect.isawaitable(result):
+                result = await result
             if isinstance(result, Response):
                 return result
             if result is not None and not isinstance(result, bytes):
@@ -310,14 +299,18 @@ class ExchangeMachine:
         side._body = b"".join(out)
         return None
 
-    async def _settled(self, link: Link, result: Any) -> Any:
-        """The result of a hook, awaited within its budget if it has to be."""
-        if not inspect.isawaitable(result):
+    async def _settled(self, link: Link, result: Any) -> Response | None:
+        """What a hook gave back beside a plain Response or None: awaited within its budget if that is possible."""
+        if inspect.isawaitable(result):
+            awaitable: Awaitable[Any] = result
+            left = self.exchange.remaining
+            async with asyncio.timeout(left if link.timeout is None else min(left, link.timeout)):
+                result = await awaitable
+        if result is None or isinstance(result, Response):
             return result
-        awaitable: Awaitable[Any] = result
-        left = self.exchange.remaining
-        async with asyncio.timeout(left if link.timeout is None else min(left, link.timeout)):
-            return await awaitable
+        raise HookError(
+            f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
+        )
 
     async def _complete(self, link: Link) -> None:
         self._enter(link, self.exchange.request.headers)
@@ -381,7 +374,7 @@ class ExchangeMachine:
         if new_body is not None and not headers:
             removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
         clear = self._clears_route(phase, edits)
-        metadata = self.exchange.metadata._drain()
+        metadata = self._emitted()
         if not (edits or removals or clear or metadata) and new_body is None:
             return UNCHANGED[phase]
         return Continue(
@@ -393,6 +386,9 @@ class ExchangeMachine:
             clear_route_cache=clear,
             metadata=metadata,
         )
+
+    def _emitted(self) -> Mapping[str, Mapping[str, Any]]:
+        return {} if self.exchange._metadata is None else self.exchange._metadata._drain()
 
     def _clears_route(self, phase: Phase, edits: tuple[HeaderEdit, ...]) -> bool:
         if phase.direction is Direction.RESPONSE or phase.part is Part.TRAILERS:
@@ -422,7 +418,7 @@ class ExchangeMachine:
             body=b"" if self._never_has_body(own) else own.body,
             details=own.details,
             grpc_status=own.grpc_status,
-            metadata=self.exchange.metadata._drain(),
+            metadata=self._emitted(),
         )
 
     async def _run_back(self, response: Response, before: int) -> _Verdict:

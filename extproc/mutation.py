@@ -18,6 +18,12 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
     """
     if before is after:
         return _NONE
+    known = len(before)
+    if after[:known] == before:  # nothing but additions, as most filters make them
+        names = [name for name, _ in after]
+        return tuple(
+            HeaderEdit(names[i], after[i][1], append=names[i] in names[:i]) for i in range(known, len(after))
+        ), ()
     old, new = _by_name(before), _by_name(after)
     edits: list[HeaderEdit] = []
     for name, values in new.items():

@@ -28,6 +28,8 @@ class Direction(Enum):
     REQUEST = "request"
     RESPONSE = "response"
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash runs Python code, on the hot path
+
 
 class Part(IntEnum):
     """What a phase carries, in the order in which a direction sends them."""
@@ -47,19 +49,14 @@ class Phase(Enum):
     RESPONSE_BODY = "response_body"
     RESPONSE_TRAILERS = "response_trailers"
 
-    @property
-    def direction(self) -> Direction:
+    __hash__ = object.__hash__
+
+    def __init__(self, label: str) -> None:
+        half, _, tail = label.partition("_")
+        self.direction = Direction(half)
         """The half of the exchange this phase belongs to."""
-        return _DIRECTION[self]
-
-    @property
-    def part(self) -> Part:
+        self.part = Part[tail.upper()]
         """What this phase carries."""
-        return _PART[self]
-
-
-_DIRECTION = {phase: Direction(phase.value.partition("_")[0]) for phase in Phase}
-_PART = {phase: Part[phase.value.partition("_")[2].upper()] for phase in Phase}
 
 
 class BodyMode(IntEnum):

@@ -42,26 +42,24 @@ class Session:
 
     async def answer(self, data: bytes) -> bytes | Abort | None:
         """The answer to one serialized message; an `Abort` ends the stream with that status; None sends nothing."""
+        machine = self._machine
         try:
-            return await self._answer(data)
+            message = decode(data)
+            if message is None:
+                return None
+            answer = await machine.receive(message)
+            self.over = machine.over
+            if self._watch is not None:
+                self._watch.message(message, answer, machine.exchange.now)
+            return answer if answer is None or isinstance(answer, Abort) else encode(answer)
         except PeerError as error:
-            _logger.error("exchange %s: %s", self._machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
+            _logger.error("exchange %s: %s", machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
             abort = Abort(error.code, error.reason)
         except Exception:
-            _logger.exception("exchange %s: the processor itself failed", self._machine.exchange.id)
+            _logger.exception("exchange %s: the processor itself failed", machine.exchange.id)
             abort = Abort("INTERNAL", "extproc.internal")
         self.over = True
-        return self._machine.break_off(abort)
-
-    async def _answer(self, data: bytes) -> bytes | Abort | None:
-        message = decode(data)
-        if message is None:
-            return None
-        answer = await self._machine.receive(message)
-        if self._watch is not None:
-            self._watch.message(message, answer, self._machine.exchange.now)
-        self.over = self._machine.over
-        return answer if answer is None or isinstance(answer, Abort) else encode(answer)
+        return machine.break_off(abort)
 
     async def close(self) -> None:
         """The stream has ended, however it did; safe to call twice."""

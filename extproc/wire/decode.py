@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -77,11 +78,14 @@ def _headers(message: Any, part: Part) -> RawHeaders:
 
 
 def _protocol(config: ProtocolConfiguration) -> Protocol:
-    return Protocol(
-        _body_mode(config.request_body_mode),
-        _body_mode(config.response_body_mode),
-        config.send_body_without_waiting_for_header_response,
+    return _protocol_of(
+        config.request_body_mode, config.response_body_mode, config.send_body_without_waiting_for_header_response
     )
+
+
+@lru_cache(maxsize=128)
+def _protocol_of(request_body: int, response_body: int, without_waiting: bool) -> Protocol:  # noqa: FBT001 (a cache key)
+    return Protocol(_body_mode(request_body), _body_mode(response_body), without_waiting)
 
 
 def _body_mode(number: int) -> BodyMode:
