@@ -60,7 +60,7 @@ def decode(data: bytes) -> Message | None:
 
 def _check_unanswerable(request: ProcessingRequest) -> None:
     unknown = UnknownFieldSet(request)
-    if len(unknown) and not request.HasField("client_window_update"):
+    if len(unknown):
         raise PeerError(
             "UNIMPLEMENTED",
             "extproc.unknown_phase",
