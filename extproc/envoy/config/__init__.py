@@ -1,0 +1,8 @@
+"""Envoy's configuration for a chain, as a bootstrap file."""
+
+from __future__ import annotations
+
+from extproc.envoy.config.bootstrap import bootstrap
+from extproc.envoy.config.options import EnvoyOptions, Layout, Route
+
+__all__ = ["EnvoyOptions", "Layout", "Route", "bootstrap"]

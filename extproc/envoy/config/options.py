@@ -1,0 +1,140 @@
+"""What a bootstrap depends on beside the chain: addresses, layout, sizes."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from extproc.envoy.plain_http import split_address
+from extproc.errors import EnvoyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EnvoyOptions", "Layout", "Route", "is_ip", "upstream_address"]
+
+Layout: TypeAlias = Literal["sidecar", "central"]
+"""Where the processor runs: beside this Envoy, over loopback or unix sockets; or as a service of its own, found by DNS,
+health-checked and shared by many Envoys."""
+
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_RESERVED = ("processor", "upstream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Requests that go elsewhere than to the default upstream.
+
+    Attributes:
+        name: names the route's cluster in statistics and logs, such as ``canary``.
+        upstream: ``HOST:PORT`` or ``http://HOST:PORT``.
+        prefix: what the path begins with.
+        headers: headers that have to have exactly these values.
+        processed: False leaves the processor out, as health checks of the upstream may want it.
+    """
+
+    name: str
+    upstream: str
+    prefix: str = "/"
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    processed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyOptions:
+    """What a bootstrap depends on beside the chain.
+
+    Attributes:
+        layout: where the processor runs.
+        listen: where Envoy takes requests; port 0 is any free one.
+        admin: Envoy's admin interface; keep it on loopback, it can stop Envoy.
+        upstream: where requests go, as ``HOST:PORT`` or ``http://HOST:PORT``.
+        routes: exceptions to that, the first match wins.
+        processors: ``HOST:PORT`` or ``unix:/path``. Several workers on one machine are several addresses: Envoy spreads
+            streams over endpoints, not over processes behind one of them.
+        margin: seconds that Envoy waits longer for an answer than the chain may take, so that the chain's own timeout,
+            and with it each filter's failure policy, comes first.
+        buffer_limit: bytes of a body that Envoy holds; a filter that wants whole bodies gets none larger than this.
+        stat_prefix: names the filter in Envoy's statistics; two ext_proc filters in one listener need two names.
+        access_log: a file; by default standard output.
+
+    Raises:
+        EnvoyError: a value is malformed, or does not suit the layout; and what to use instead.
+    """
+
+    layout: Layout = "sidecar"
+    listen: str = "127.0.0.1:10000"
+    admin: str = "127.0.0.1:9901"
+    upstream: str = "127.0.0.1:8080"
+    routes: tuple[Route, ...] = ()
+    processors: tuple[str, ...] = ("127.0.0.1:9002",)
+    margin: float = 0.25
+    buffer_limit: int = 1024 * 1024
+    stat_prefix: str = "extproc"
+    access_log: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuses what Envoy would refuse, or misunderstand."""
+        for address in (self.listen, self.admin):
+            if not is_ip(split_address(address)[0]):
+                raise EnvoyError(f"Envoy listens on IP addresses, which {address!r} is not: use 127.0.0.1 or 0.0.0.0")
+        for upstream in (self.upstream, *(route.upstream for route in self.routes)):
+            upstream_address(upstream)
+        for route in self.routes:
+            _check_route(route)
+        if not self.processors:
+            raise EnvoyError("there is no processor: give at least one address")
+        for processor in self.processors:
+            _check_processor(processor, self.layout)
+
+
+def upstream_address(upstream: str) -> str:
+    """``HOST:PORT`` of an upstream.
+
+    Raises:
+        EnvoyError: it is malformed, or not plain HTTP.
+    """
+    scheme, found, rest = upstream.rpartition("://")
+    if found and scheme != "http":
+        raise EnvoyError(
+            f"upstream {upstream!r} is not reached over plain HTTP, which is all there is: http://HOST:PORT"
+        )
+    address = rest.removesuffix("/")
+    try:
+        split_address(address if re.search(r":\d+$", address) or not found else f"{address}:80")
+    except EnvoyError:
+        raise EnvoyError(f"upstream {upstream!r} is malformed: use http://HOST:PORT") from None
+    return address if re.search(r":\d+$", address) else f"{address}:80"
+
+
+def is_ip(host: str) -> bool:
+    """Whether a host is an IP address, and needs no DNS."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_route(route: Route) -> None:
+    if not _CLUSTER.fullmatch(route.name) or route.name in _RESERVED:
+        raise EnvoyError(f"{route.name!r} is no name for a route: letters, digits, '_' and '-', not {_RESERVED}")
+    if not route.prefix.startswith("/"):
+        raise EnvoyError(f"the prefix of route {route.name!r} begins with '/', which {route.prefix!r} does not")
+
+
+def _check_processor(address: str, layout: Layout) -> None:
+    if address.startswith("unix:"):
+        if layout == "central":
+            raise EnvoyError(
+                f"{address!r} is on this machine: a central processor has a HOST:PORT, or use layout sidecar"
+            )
+        return
+    host, _ = split_address(address)
+    if layout == "sidecar" and not (is_ip(host) and ipaddress.ip_address(host).is_loopback):
+        raise EnvoyError(
+            f"{address!r} is not on this machine: a sidecar has a loopback address such as 127.0.0.1:9002, or "
+            "unix:/path; or use layout central"
+        )
