@@ -26,7 +26,7 @@ _EXT_PROC = "envoy.filters.http.ext_proc"
 _LOGGED = {
     "start_time": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
-    "path": "%PATH(NQ:ORIG)%",  # without the query, where secrets are
+    "path": "%PATH(NQ:ORIG_OR_PATH)%",  # without the query, where secrets are
     "protocol": "%PROTOCOL%",
     "response_code": "%RESPONSE_CODE%",
     "response_code_details": "%RESPONSE_CODE_DETAILS%",
