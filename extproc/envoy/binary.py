@@ -190,7 +190,7 @@ class RunningEnvoy:
             await self._alive()
             with suppress(FileNotFoundError):
                 self.admin = (self._folder / "admin").read_text().strip()
-        while (await self._get("/ready")).status != _OK:
+        while not await self._says_ready():
             await self._alive()
         listeners = json.loads((await self._get("/listeners?format=json")).content)
         for listener in listeners["listener_statuses"]:
@@ -207,6 +207,11 @@ class RunningEnvoy:
             code = await asyncio.wait_for(self.wait(), _POLL_SECONDS)
             how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
             raise EnvoyError(f"Envoy did not start: {_reason(self.log()) or how}")
+
+    async def _says_ready(self) -> bool:
+        with suppress(ConnectionError):  # it is about to end: `_alive` will say why
+            return (await self._get("/ready")).status == _OK
+        return False
 
     async def _get(self, target: str) -> PlainReply:
         return await send(self.admin, PlainRequest(target=target))

@@ -32,6 +32,7 @@ PlainHeaders: TypeAlias = list[tuple[bytes, bytes]]
 """Names and values in the order and the case in which they stand on the wire."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]/]+)):(?P<port>\d{1,5})")
+_HIGHEST_PORT = 65535
 _READ_BYTES = 64 * 1024
 _HEADER_BYTES = 1024 * 1024
 """What h11 takes for headers; far above Envoy's own limit, which is the one to be seen at work."""
@@ -131,7 +132,7 @@ class Connection:
         await self._drop()
 
     async def send(self, request: PlainRequest, *, timeout: float = 30.0) -> PlainReply:  # noqa: ASYNC109
-        """Sends a request and reads the whole reply; connects anew when the other end has closed in between.
+        """Sends a request and reads the whole reply; connects anew when the other end has closed.
 
         Raises:
             ConnectionError: nobody listens there, or no reply came back.
@@ -353,7 +354,7 @@ def split_address(address: str) -> tuple[str, int]:
         EnvoyError: it is neither.
     """
     match = _ADDRESS.fullmatch(address)
-    if match is None:
+    if match is None or int(match["port"]) > _HIGHEST_PORT:
         raise EnvoyError(f"{address!r} is no address: use HOST:PORT or [IPV6]:PORT")
     return match["v6"] or match["host"], int(match["port"])
 

@@ -55,7 +55,6 @@ def listener(asked: Asked, options: EnvoyOptions, *, trailers: bool) -> v3.liste
 def _connection_manager(asked: Asked, options: EnvoyOptions, *, trailers: bool) -> v3.hcm.HttpConnectionManager:
     """Hardened as Envoy's guide for edge proxies has it: what filters judge is what the upstream will see."""
     escaped_slashes = v3.hcm.HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT
-    underscores = v3.core.HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST  # x_user is X-User to CGI
     return v3.hcm.HttpConnectionManager(
         stat_prefix=INGRESS,
         access_log=[_access_log(asked, options)],
@@ -64,13 +63,20 @@ def _connection_manager(asked: Asked, options: EnvoyOptions, *, trailers: bool) 
             _filter(_EXT_PROC, external_processor(asked, options)),
             _filter("envoy.filters.http.router", v3.router.Router()),
         ],
-        common_http_protocol_options=v3.core.HttpProtocolOptions(headers_with_underscores_action=underscores),
+        common_http_protocol_options=v3.core.HttpProtocolOptions(headers_with_underscores_action=_underscores(options)),
         http_protocol_options=v3.core.Http1ProtocolOptions(enable_trailers=True) if trailers else None,
-        use_remote_address=True,
+        use_remote_address=options.edge,
+        preserve_external_request_id=not options.edge,
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action=escaped_slashes,
     )
+
+
+def _underscores(options: EnvoyOptions) -> v3.core.HttpProtocolOptionsHeadersWithUnderscoresAction:
+    """From strangers, none: behind CGI and WSGI ``x_user`` is ``x-user``, which no filter would have looked at."""
+    actions = v3.core.HttpProtocolOptionsHeadersWithUnderscoresAction
+    return actions.REJECT_REQUEST if options.edge else actions.ALLOW
 
 
 def _filter(name: str, config: v3.Message) -> v3.hcm.HttpFilter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from extproc.envoy.plain_http import split_address
 from extproc.errors import EnvoyError
@@ -57,6 +57,9 @@ class EnvoyOptions:
         margin: seconds that Envoy waits longer for an answer than the chain may take, so that the chain's own timeout,
             and with it each filter's failure policy, comes first.
         buffer_limit: bytes of a body that Envoy holds; a filter that wants whole bodies gets none larger than this.
+        edge: clients are strangers: what they say in ``x-request-id`` and ``x-envoy-*`` is replaced, ``x-forwarded-for``
+            is appended to, and header names with an underscore are refused. False behind a proxy of your own, and where
+            a replay is to arrive as it was recorded.
         stat_prefix: names the filter in Envoy's statistics; two ext_proc filters in one listener need two names.
         access_log: a file; by default standard output.
 
@@ -72,11 +75,16 @@ class EnvoyOptions:
     processors: tuple[str, ...] = ("127.0.0.1:9002",)
     margin: float = 0.25
     buffer_limit: int = 1024 * 1024
+    edge: bool = True
     stat_prefix: str = "extproc"
     access_log: str = ""
 
     def __post_init__(self) -> None:
         """Refuses what Envoy would refuse, or misunderstand."""
+        if self.layout not in get_args(Layout):
+            raise EnvoyError(f"{self.layout!r} is no layout: there are {' and '.join(get_args(Layout))}")
+        if self.margin < 0 or self.buffer_limit <= 0:
+            raise EnvoyError(f"margin ({self.margin}) and buffer_limit ({self.buffer_limit}) are positive")
         for address in (self.listen, self.admin):
             if not is_ip(split_address(address)[0]):
                 raise EnvoyError(f"Envoy listens on IP addresses, which {address!r} is not: use 127.0.0.1 or 0.0.0.0")
@@ -96,17 +104,19 @@ def upstream_address(upstream: str) -> str:
     Raises:
         EnvoyError: it is malformed, or not plain HTTP.
     """
-    scheme, found, rest = upstream.rpartition("://")
-    if found and scheme != "http":
+    scheme, is_url, rest = upstream.rpartition("://")
+    if is_url and scheme != "http":
         raise EnvoyError(
             f"upstream {upstream!r} is not reached over plain HTTP, which is all there is: http://HOST:PORT"
         )
-    address = rest.removesuffix("/")
+    address = rest.removesuffix("/") if is_url else rest
+    if is_url and not re.search(r":\d+$", address):
+        address += ":80"
     try:
-        split_address(address if re.search(r":\d+$", address) or not found else f"{address}:80")
+        split_address(address)
     except EnvoyError:
         raise EnvoyError(f"upstream {upstream!r} is malformed: use http://HOST:PORT") from None
-    return address if re.search(r":\d+$", address) else f"{address}:80"
+    return address
 
 
 def is_ip(host: str) -> bool:
