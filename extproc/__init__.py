@@ -22,10 +22,11 @@ from extproc.errors import (
 )
 from extproc.exchange import Exchange
 from extproc.filter import ChunkResult, Filter, HookResult, Needs
+from extproc.guard import check_authority, check_name, check_value
 from extproc.headers import Headers
 from extproc.http import Request, Response
 from extproc.phases import BodyMode, Direction, Phase
-from extproc.when import When
+from extproc.when import When, canonical_path
 
 __all__ = [
     "BodyMode",
@@ -54,4 +55,8 @@ __all__ = [
     "ServerError",
     "Use",
     "When",
+    "canonical_path",
+    "check_authority",
+    "check_name",
+    "check_value",
 ]

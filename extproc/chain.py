@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from extproc.filter import HOOKS, Filter, Needs, OnError
+from extproc.filter import HOOKS, Filter, Needs, OnError, Privilege
 from extproc.phases import Direction, Phase
 from extproc.when import When
 
@@ -49,6 +49,7 @@ class Link:
     on_error: OnError
     timeout: float | None
     needs: Needs
+    requires: frozenset[Privilege]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,6 +158,7 @@ def _link(index: int, use: Use, name: str, chain_timeout: float) -> Link:
         )
     if use.on_error not in (None, "deny", "skip"):
         raise ValueError(f"on_error of {name!r} is 'deny' or 'skip', not {use.on_error!r}")
+    needs = use.filter.needs()
     return Link(
         index=index,
         name=name,
@@ -164,7 +166,8 @@ def _link(index: int, use: Use, name: str, chain_timeout: float) -> Link:
         when=When.model_validate(use.when) if isinstance(use.when, Mapping) else use.when,
         on_error=use.on_error or use.filter.on_error,
         timeout=use.timeout,
-        needs=use.filter.needs(),
+        needs=needs,
+        requires=needs.requires,
     )
 
 

@@ -30,13 +30,12 @@ _logger = logging.getLogger("extproc.filter")
 class Metadata(Mapping[str, Mapping[str, Any]]):
     """Envoy's dynamic metadata: what it sent, by namespace, to be read; and `emit`, to send some back."""
 
-    __slots__ = ("_allowed", "_in", "_out")
+    __slots__ = ("_exchange", "_in")
 
-    def __init__(self, received: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, exchange: Exchange, received: Mapping[str, Mapping[str, Any]]) -> None:
         """Takes what Envoy sent."""
+        self._exchange = exchange
         self._in = received
-        self._out: dict[str, dict[str, Any]] = {}
-        self._allowed: frozenset[str] = frozenset()
 
     def emit(self, namespace: str, values: Mapping[str, Any]) -> None:
         """Sends values to Envoy under `namespace`, for its access log and later filters.
@@ -44,14 +43,18 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
         Raises:
             FilterError: the filter does not list the namespace in `metadata_out`; Envoy would drop it silently.
             TypeError: a value is not JSON-like.
+            ValueError: a number is infinite, or none (NaN).
+            OverflowError: a number is too large; numbers are doubles at Envoy.
         """
-        if namespace not in self._allowed:
+        link = self._exchange._link
+        if link is None or namespace not in link.needs.metadata_out:
             raise FilterError(
                 f"metadata namespace {namespace!r} would be dropped by Envoy: add it to the filter's `metadata_out`, "
                 "so that the chain asks Envoy to receive it"
             )
-        json.dumps(values)
-        self._out.setdefault(namespace, {}).update(values)
+        # A new object each time: a filter that fails later in its hook gets the old one back.
+        emitted = self._exchange._emitted
+        self._exchange._emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
 
     def __getitem__(self, namespace: str) -> Mapping[str, Any]:
         """What Envoy sent under `namespace`."""
@@ -64,10 +67,6 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
     def __len__(self) -> int:
         """How many namespaces Envoy sent."""
         return len(self._in)
-
-    def _drain(self) -> Mapping[str, Mapping[str, Any]]:
-        emitted, self._out = self._out, {}
-        return emitted
 
 
 class Exchange:
@@ -83,39 +82,25 @@ class Exchange:
         ended: how the exchange ended; see `Ended`.
     """
 
-    __slots__ = (
-        "_clear_route_cache",
-        "_clock",
-        "_link",
-        "_metadata",
-        "_random",
-        "_request",
-        "_response",
-        "attributes",
-        "deadline",
-        "ended",
-        "id",
-        "now",
-        "phase",
-        "state",
-    )
+    # Defaults stand here rather than in __init__: an exchange uses few of these, and this is the hot path.
+    phase: Phase | None = None
+    now = 0.0
+    deadline = 0.0
+    ended: Ended = ""
+    _request: Request | None = None
+    _response: Response | None = None
+    _metadata: Metadata | None = None
+    _emitted: Mapping[str, Mapping[str, Any]] = {}
+    _link: Link | None = None
+    _random: random.Random | None = None
+    _clear_route_cache = False
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
         """Begins an exchange about which nothing is known yet."""
         self.id = exchange_id
         self.state: dict[str, Any] = {}
         self.attributes: dict[str, Any] = {}
-        self.phase: Phase | None = None
-        self.now = 0.0
-        self.deadline = 0.0
-        self.ended: Ended = ""
         self._clock = clock
-        self._request: Request | None = None
-        self._response: Response | None = None
-        self._metadata: Metadata | None = None
-        self._link: Link | None = None
-        self._random: random.Random | None = None
-        self._clear_route_cache = False
 
     @property
     def request(self) -> Request:
@@ -128,9 +113,7 @@ class Exchange:
     def metadata(self) -> Metadata:
         """Envoy's dynamic metadata, to read and to `emit`."""
         if self._metadata is None:
-            self._metadata = Metadata({})
-            if self._link is not None:
-                self._metadata._allowed = self._link.needs.metadata_out
+            self._metadata = Metadata(self, {})
         return self._metadata
 
     @property
@@ -178,6 +161,21 @@ class Exchange:
         if self.phase is None or self.phase.direction is Direction.RESPONSE:
             raise PhaseError("the route is past once there is a response: clear_route_cache() belongs in on_request_*")
         self._clear_route_cache = True
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of JSON-like values that protobuf takes: text keys, lists, and U+FFFD where text is not UTF-8."""
+    text = json.dumps(dict(values), ensure_ascii=False, allow_nan=False)
+    plain: dict[str, Any] = json.loads(
+        text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"), parse_int=_double
+    )
+    return plain
+
+
+def _double(digits: str) -> int:
+    number = int(digits)
+    float(number)  # raises what `emit` promises
+    return number
 
 
 class _Log(logging.LoggerAdapter[logging.Logger]):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from extproc.errors import HeaderError, LimitError
 
@@ -32,6 +34,7 @@ FRAMING = frozenset(
 """Headers that belong to a connection or frame a message (RFC 9110 section 7.6.1): Envoy owns them."""
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")  # RFC 9110 section 5.6.2, lower-case as HTTP/2 wants it
+_METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: controls, all but HTAB
 _PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"; RFC 3986 leaves the rest to percent-encoding
 _AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")  # RFC 3986 section 3.2, without userinfo
@@ -62,12 +65,10 @@ class Limits:
 
 def header_bytes(headers: list[tuple[str, bytes]]) -> int:
     """Size of headers as Envoy counts it: names and values, in bytes."""
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-    return size
+    return sum(map(len, chain.from_iterable(headers)))
 
 
+@lru_cache(maxsize=1024)  # filters use the same few names over and over
 def check_name(name: str, *, removing: bool = False) -> str:
     """The name in lower case, when a filter may set (or remove) a header of that name.
 
@@ -98,8 +99,9 @@ def check_value(name: str, value: str | bytes) -> bytes:
     elif not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] (filters need not be typed)
         raise TypeError(f"header {name!r} takes str or bytes, not {type(value).__name__}")
     raw = value.strip(b" \t")
-    if _BAD_VALUE.search(raw):
-        raise HeaderError(name, f"has a control character in its value {raw[:80]!r}: remove or encode it")
+    if bad := _BAD_VALUE.search(raw):
+        # Not the value itself: it may be a secret, and this goes into logs and captures.
+        raise HeaderError(name, f"has the control character {bad[0]!r} in its value: remove or encode it")
     return raw
 
 
@@ -135,6 +137,6 @@ def check_method(method: str) -> bytes:
     Raises:
         HeaderError: it is no token, or CONNECT, which would turn the request into a tunnel.
     """
-    if not _TOKEN.fullmatch(method.lower()) or method.upper() == "CONNECT":
+    if not _METHOD.fullmatch(method) or method.upper() == "CONNECT":
         raise HeaderError(":method", f"cannot be {method[:80]!r}: it is a token such as GET, and not CONNECT")
     return method.encode()

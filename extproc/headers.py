@@ -64,15 +64,15 @@ class Headers(MutableMapping[str, str]):
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every occurrence in order: lower-case name, value."""
-        return [(n, v.decode("utf-8", "surrogateescape")) for n, v in self._items if n[:1] != ":"]
+        return [(n, v.decode("utf-8", "surrogateescape")) for n, v in self._items if not _is_hidden(n)]
 
     def __iter__(self) -> Iterator[str]:
         """Each name once, in order of first occurrence."""
-        return iter(dict.fromkeys(name for name, _ in self._items if name[:1] != ":"))
+        return iter(dict.fromkeys(name for name, _ in self._items if not _is_hidden(name)))
 
     def __len__(self) -> int:
         """How many different names there are."""
-        return len({name for name, _ in self._items if name[:1] != ":"})
+        return len({name for name, _ in self._items if not _is_hidden(name)})
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a header."""
@@ -128,18 +128,11 @@ class Headers(MutableMapping[str, str]):
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
         items = self._own()
-        if not any(item == key for item, _ in items):
-            items.append((key, raw))
-            return
-        kept: RawHeaders = []
-        placed = False
-        for item in items:
-            if item[0] != key:
-                kept.append(item)
-            elif not placed:
-                kept.append((key, raw))
-                placed = True
-        items[:] = kept
+        for index, item in enumerate(items):
+            if item[0] == key:
+                items[index:] = [(key, raw), *(other for other in items[index + 1 :] if other[0] != key)]
+                return
+        items.append((key, raw))
 
     def _own(self) -> RawHeaders:
         """The list, safe to change: whoever took a snapshot keeps the old one."""
@@ -159,8 +152,13 @@ class Headers(MutableMapping[str, str]):
         self._owned = False
 
 
+def _is_hidden(key: str) -> bool:
+    """Whether it is no header to a filter: a pseudo-header, or the ``host`` that Envoy keeps as the authority."""
+    return key[:1] == ":" or key == "host"
+
+
 def _readable(name: str) -> str:
     key = name.lower()
-    if key[:1] == ":" or key == "host":
+    if _is_hidden(key):
         check_name(name)  # says which attribute to use instead
     return key

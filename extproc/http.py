@@ -5,6 +5,7 @@ from __future__ import annotations
 # Headers keep their state to themselves, except from what they are part of.
 # pyright: reportPrivateUsage=false
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,21 +19,27 @@ if TYPE_CHECKING:
 __all__ = ["Headers", "Request", "Response"]
 
 _FINAL_STATUSES = range(200, 600)
-_LAST_GRPC_STATUS = 16
+_GRPC_STATUSES = range(17)
 _NO_BODY = frozenset({204, 205, 304})
 """Statuses whose responses have no content (RFC 9110 section 15)."""
+_NOT_LOGGABLE = re.compile(r"[^\x20-\x7e]")
 
 
 class _Body:
     """What requests and responses share: headers, a body that may not be here yet, and trailers."""
 
-    __slots__ = ("_body", "_body_sealed", "_trailers", "headers")
+    __slots__ = ("_body", "_body_sealed", "_headers", "_trailers")
 
     def __init__(self, items: RawHeaders | None = None) -> None:
-        self.headers = Headers(items)
+        self._headers = Headers(items)
         self._body: bytes | None = None
         self._body_sealed = ""
         self._trailers: Headers | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, without pseudo-headers. To be edited, not assigned."""
+        return self._headers
 
     @property
     def body(self) -> bytes:
@@ -40,6 +47,7 @@ class _Body:
 
         Raises:
             PhaseError: the body is not here (read it in ``on_*_body``), or it is too late to change it.
+            TypeError: assigned something that is neither bytes nor text.
         """
         if self._body is None:
             raise PhaseError("the body is not here yet: read it in on_request_body or on_response_body")
@@ -77,24 +85,20 @@ class _Body:
         return self._trailers
 
     def _pseudo(self, name: str) -> str:
-        for item, value in self.headers._items:
+        for item, value in self._headers._items:
             if item == name:
                 return value.decode("utf-8", "surrogateescape")
         return ""
 
     def _set_pseudo(self, name: str, raw: bytes) -> None:
-        sealed = self.headers._sealed
+        sealed = self._headers._sealed
         if sealed:
             raise PhaseError(f"{name!r} cannot be changed: {sealed}")
-        self.headers._put(name, raw)
+        self._headers._put(name, raw)
 
 
 class Request(_Body):
-    """The request on its way to the upstream.
-
-    Attributes:
-        headers: its headers, without pseudo-headers.
-    """
+    """The request on its way to the upstream."""
 
     __slots__ = ()
 
@@ -174,15 +178,9 @@ class Request(_Body):
 
 
 class Response(_Body):
-    """A response: the upstream's on its way to the client, or one that a filter returns in its stead.
+    """A response: the upstream's on its way to the client, or one that a filter returns in its stead."""
 
-    Attributes:
-        headers: its headers, without pseudo-headers.
-        details: why, for Envoy's access log (``%RESPONSE_CODE_DETAILS%``); empty: the name of the filter.
-        grpc_status: for a gRPC client, the gRPC status code; None lets Envoy derive it from `status`.
-    """
-
-    __slots__ = ("details", "grpc_status")
+    __slots__ = ("_details", "_grpc_status")
 
     def __init__(
         self,
@@ -203,15 +201,14 @@ class Response(_Body):
             grpc_status: for gRPC clients, 0 to 16.
 
         Raises:
-            ValueError: the status is out of range, or one that has no body was given one.
+            ValueError: a status is out of range, or one that has no body was given one.
             HeaderError: a header must not go out.
+            TypeError: the body is neither bytes nor text, or `details` is no text.
         """
         super().__init__([(":status", _status(status))])
         self._body = _encoded(body)
         if self._body and status in _NO_BODY:
             raise ValueError(f"a {status} response has no body: leave it out")
-        if grpc_status is not None and not 0 <= grpc_status <= _LAST_GRPC_STATUS:
-            raise ValueError(f"grpc_status is 0 to 16, not {grpc_status}")
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         for name, value in pairs:
             self.headers.add(name, value)
@@ -227,32 +224,63 @@ class Response(_Body):
 
     @property
     def status(self) -> int:
-        """The status code.
+        """The status code; 0 when Envoy did not send it.
 
         Raises:
             ValueError: assigned something outside 200 to 599.
         """
-        return int(self._pseudo(":status") or 0)
+        value = self._pseudo(":status")
+        return int(value) if value.isdecimal() else 0
 
     @status.setter
     def status(self, value: int) -> None:
         self._set_pseudo(":status", _status(value))
+
+    @property
+    def details(self) -> str:
+        """Why, for Envoy's access log (``%RESPONSE_CODE_DETAILS%``); empty: the name of the filter.
+
+        Assigning turns everything that could break a line of a log into ``?``.
+
+        Raises:
+            TypeError: assigned something that is no text.
+        """
+        return self._details
+
+    @details.setter
+    def details(self, value: str) -> None:
+        self._details = _NOT_LOGGABLE.sub("?", value)
+
+    @property
+    def grpc_status(self) -> int | None:
+        """For a gRPC client, the gRPC status code; None lets Envoy derive it from `status`.
+
+        Raises:
+            ValueError: assigned something outside 0 to 16.
+        """
+        return self._grpc_status
+
+    @grpc_status.setter
+    def grpc_status(self, value: int | None) -> None:
+        if value is not None and value not in _GRPC_STATUSES:
+            raise ValueError(f"grpc_status is 0 to 16, not {value}")
+        self._grpc_status = None if value is None else int(value)
 
     @classmethod
     def _received(cls, items: RawHeaders) -> Self:
         """The upstream's response, as it came."""
         response = cls.__new__(cls)
         _Body.__init__(response, items)
-        response.details = ""
-        response.grpc_status = None
+        response._details = ""
+        response._grpc_status = None
         return response
 
     def _copy(self) -> Response:
         """One that an exchange can edit: a filter may return the same object in every exchange."""
-        response = Response._received(self.headers._snapshot())
+        response = Response._received(self._headers._snapshot())
         response._body = self._body or b""
-        response.details = self.details
-        response.grpc_status = self.grpc_status
+        response._details = self._details
+        response._grpc_status = self._grpc_status
         return response
 
     def __repr__(self) -> str:
@@ -268,4 +296,8 @@ def _status(value: int) -> bytes:
 
 
 def _encoded(value: bytes | str) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")  # what came out of a header may be bytes in disguise
+    if not isinstance(value, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance] (see guard)
+        raise TypeError(f"a body is bytes or str, not {type(value).__name__}")  # bytes(3) would be three NULs
+    return bytes(value)

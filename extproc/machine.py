@@ -16,14 +16,14 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from extproc.answers import UNCHANGED, going_on, immediate
 from extproc.clock import Clock, SystemClock
 from extproc.errors import HookError, PhaseError
 from extproc.exchange import Exchange, Metadata
-from extproc.guard import FRAMING, Limits
+from extproc.guard import Limits
 from extproc.headers import Headers
 from extproc.http import Request, Response
-from extproc.messages import Abort, Answer, Continue, HeaderEdit, Immediate, Message
-from extproc.mutation import header_mutation
+from extproc.messages import Abort, Answer, Message
 from extproc.phases import RULES, BodyMode, Direction, Part, Phase, Rule, can_follow
 from extproc.trace import Event, changes
 
@@ -33,16 +33,13 @@ if TYPE_CHECKING:
     from extproc.chain import Chain, Link, Step
     from extproc.messages import RawHeaders
 
-__all__ = ["UNCHANGED", "ExchangeMachine"]
-
-UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
-"""The answers that change nothing; always these very objects, so that a front can serve them from constants."""
+__all__ = ["ExchangeMachine"]
 
 _Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
 """What came of running hooks: a filter's response, a broken stream, or nothing special."""
 
-_ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
 _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RESPONSE_BODY}
+_HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
 _ONE_TO_ONE = (BodyMode.NONE, BodyMode.STREAMED, BodyMode.BUFFERED, BodyMode.BUFFERED_PARTIAL)
 _NO_CONTENT = (204, 304)
 _GONE = "it has left already; edit it in an earlier phase"
@@ -54,13 +51,17 @@ _logger = logging.getLogger("extproc.machine")
 
 @dataclass(slots=True)
 class _Stage:
-    """Hooks of one phase about to run: on what, and under which rule of the answer they lead to."""
+    """A message under way through the hooks of a phase: what they edit, what Envoy has, and what an answer may hold."""
 
     phase: Phase
     rule: Rule
     side: Request | Response
     fields: Headers
     """What the phase's headers are: the headers, or in a trailers phase the trailers."""
+    headers: RawHeaders
+    """`fields`, as Envoy has them."""
+    body: bytes | None
+    """The body, as Envoy has it; None if it is still to come."""
 
 
 class ExchangeMachine:
@@ -71,6 +72,12 @@ class ExchangeMachine:
         events: what each filter did, in order, when a trace was asked for; else None.
         over: the last answer has been given; nothing may follow it.
     """
+
+    # Defaults stand here rather than in __init__: an exchange rarely changes them, and this is the hot path.
+    over = False
+    _pending = False
+    _closed = False
+    _modes: Mapping[Direction, BodyMode] = {}
 
     def __init__(
         self,
@@ -95,12 +102,8 @@ class ExchangeMachine:
         self._chain = chain
         self._clock = clock
         self._limits = limits
-        self._modes: dict[Direction, BodyMode] = {}
         self._last: dict[Direction, Phase] = {}
-        self._off = set(chain.conditional)  # a condition that was never judged, for want of a request, does not hold
-        self.over = False
-        self._pending = False
-        self._closed = False
+        self._off = chain.conditional  # a condition that was never judged, for want of a request, does not hold
 
     async def receive(self, message: Message) -> Answer | None:
         """Takes what Envoy says and gives the one answer to it.
@@ -110,14 +113,16 @@ class ExchangeMachine:
         """
         if self.over:
             return None
-        if not can_follow(self._last.get(message.phase.direction), message.phase):
-            _logger.error("exchange %s: %s came twice or too late", self.exchange.id, message.phase.value)
+        phase = message.phase
+        if not can_follow(self._last.get(phase.direction), phase):
+            _logger.error("exchange %s: %s came twice or too late", self.exchange.id, phase.value)
             return self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
         self._pending = True
+        self._last[phase.direction] = phase
         self._note(message)
-        if message.phase.part is Part.HEADERS:
+        if phase.part is Part.HEADERS:
             answer = await self._on_headers(message)
-        elif message.phase.part is Part.BODY:
+        elif phase.part is Part.BODY:
             answer = await self._on_body(message)
         else:
             answer = await self._on_trailers(message)
@@ -135,19 +140,25 @@ class ExchangeMachine:
                 await self._complete(link)
         return True
 
+    def break_off(self, abort: Abort) -> Abort:
+        """Ends the exchange with an error: from here on there are no answers."""
+        self.over = True
+        self._pending = False
+        self.exchange.ended = "aborted"
+        return abort
+
     # Messages
 
     def _note(self, message: Message) -> None:
         """Keeps what a message says beside its phase."""
         exchange = self.exchange
-        self._last[message.phase.direction] = message.phase
         exchange.phase = message.phase
         exchange.now = self._clock.time()
         exchange.deadline = self._clock.monotonic() + self._chain.timeout
         if message.attributes:
             exchange.attributes.update(message.attributes)
         if message.metadata:
-            exchange._metadata = Metadata(message.metadata)
+            exchange._metadata = Metadata(exchange, message.metadata)
         if message.protocol is not None:
             self._modes = {
                 Direction.REQUEST: message.protocol.request_body,
@@ -155,14 +166,14 @@ class ExchangeMachine:
             }
 
     async def _on_headers(self, message: Message) -> Answer:
-        phase = message.phase
-        side = self._begin(phase, message.headers)
+        phase, headers = message.phase, message.headers
+        side = self._begin(phase, headers)
         body = side._body = b"" if message.end_of_stream else None
-        stage = self._stage(phase, side, side.headers)
-        verdict = await self._run(stage)
+        stage = _Stage(phase, _HEADERS_RULE[phase], side, side._headers, headers, body)
+        verdict = await self._run(stage, self._chain.steps[phase])
         if verdict is None and self._chain.steps[_BODY_OF[phase.direction]]:
-            verdict = await self._run_early_body(stage, bodiless=message.end_of_stream)
-        return await self._conclude(verdict, stage, message.headers, body)
+            verdict = await self._run_early_body(stage)
+        return await self._conclude(verdict, stage)
 
     async def _on_body(self, message: Message) -> Answer:
         phase, mode = message.phase, self._mode(message.phase.direction)
@@ -171,32 +182,32 @@ class ExchangeMachine:
         if mode is not BodyMode.BUFFERED:
             return UNCHANGED[phase]
         side = self._side(phase)
-        headers = side.headers._snapshot()
         side._body = message.body
-        stage = self._stage(phase, side, side.headers)
-        return await self._conclude(await self._run(stage), stage, headers, message.body)
+        fields = side._headers
+        stage = _Stage(phase, RULES[phase, mode], side, fields, fields._snapshot(), message.body)
+        _open(stage)
+        return await self._conclude(await self._run(stage, self._chain.steps[phase]), stage)
 
     async def _on_trailers(self, message: Message) -> Answer:
-        side = self._side(message.phase)
+        phase, side = message.phase, self._side(message.phase)
         side._trailers = Headers(message.headers)
-        stage = self._stage(message.phase, side, side._trailers)
-        return await self._conclude(await self._run(stage), stage, message.headers, side._body)
+        rule = RULES[phase, self._mode(phase.direction)]
+        stage = _Stage(phase, rule, side, side._trailers, message.headers, side._body)
+        _open(stage)
+        return await self._conclude(await self._run(stage, self._chain.steps[phase]), stage)
 
     def _begin(self, phase: Phase, headers: RawHeaders) -> Request | Response:
         if phase is Phase.REQUEST_HEADERS:
             request = self.exchange._request = Request(headers)
             return request
-        self.exchange._response = Response._received(headers)
-        return self.exchange._response
+        response = self.exchange._response = Response._received(headers)
+        return response
 
     def _side(self, phase: Phase) -> Request | Response:
         """The half that a phase is about; empty when Envoy sent no headers of it."""
         if phase.direction is Direction.REQUEST:
             return self.exchange.request
         return self.exchange._response or self._begin(Phase.RESPONSE_HEADERS, [])
-
-    def _stage(self, phase: Phase, side: Request | Response, fields: Headers) -> _Stage:
-        return _Stage(phase, RULES[phase, self._mode(phase.direction)], side, fields)
 
     def _mode(self, direction: Direction) -> BodyMode:
         """How Envoy sends this direction's body; an Envoy that does not say is taken to do what the chain asks."""
@@ -209,35 +220,47 @@ class ExchangeMachine:
 
     # Hooks
 
-    async def _run(self, stage: _Stage, before: int | None = None) -> _Verdict:
-        """Runs the hooks of a phase until one of them answers; `before` leaves out the filters from that index on."""
-        _open(stage)
-        for step in self._chain.steps[stage.phase]:
+    async def _run(self, stage: _Stage, steps: tuple[Step, ...]) -> _Verdict:
+        """Runs hooks until one of them answers. Each takes effect whole or, if it fails, leaves nothing behind."""
+        exchange, fields, side = self.exchange, stage.fields, stage.side
+        for step in steps:
             link = step.link
-            if before is not None and link.index >= before:
-                continue
-            if (
-                stage.phase is Phase.REQUEST_HEADERS
-                and link.when is not None
-                and link.when.matches(self.exchange.request)
-            ):
-                self._off.discard(link.index)
+            if link.when is not None and stage.phase is Phase.REQUEST_HEADERS and link.when.matches(exchange.request):
+                self._off -= {link.index}
             if link.index in self._off:
                 continue
-            verdict = await self._call(step, stage)
+            exchange._link = link
+            fields._allowed = link.requires
+            before = (fields._snapshot(), side._body, exchange._clear_route_cache, exchange._emitted)
+            try:
+                response = step.hook(exchange) if not step.chunked else self._in_pieces(step, side)
+                if response is not None:
+                    response = response if isinstance(response, Response) else await self._settled(link, response)
+                if fields._items is not before[0]:
+                    self._limits.check(fields._items, before[0])
+                if response is not None:
+                    self._check_response(response, stage.rule)
+            except Exception as error:  # noqa: BLE001 (whatever it is, the filter's policy decides)
+                fields._restore(before[0])
+                side._body, exchange._clear_route_cache, exchange._emitted = before[1:]
+                verdict = self._failed(link, stage, error)
+            else:
+                if self.events is not None:
+                    self._trace(link, stage, changes(before[0], fields._items, before[1], side._body), response)
+                verdict = None if response is None else (link, response)
             if verdict is not None:
                 return verdict
         return None
 
-    async def _run_early_body(self, stage: _Stage, *, bodiless: bool) -> _Verdict:
+    async def _run_early_body(self, stage: _Stage) -> _Verdict:
         """Body hooks in a headers phase: there is no body, or a filter replaced it unseen; no body phase follows."""
-        side = stage.side
-        phase = _BODY_OF[stage.phase.direction]
+        side, phase = stage.side, _BODY_OF[stage.phase.direction]
+        early = _Stage(phase, stage.rule, side, stage.fields, stage.headers, stage.body)
         if side._body is None:
-            return self._refuse_mode(_Stage(phase, stage.rule, side, stage.fields))
-        if bodiless and not side._body and isinstance(side, Response) and self._never_has_body(side):
+            return self._refuse_mode(early)
+        if not side._body and isinstance(side, Response) and self._never_has_body(side):
             return None
-        return await self._run(_Stage(phase, stage.rule, side, stage.fields))
+        return await self._run(early, self._chain.steps[phase])
 
     def _refuse_mode(self, stage: _Stage) -> _Verdict:
         """A body follows; filters that want it fail by their policy if Envoy won't send it whole: no silent bypass."""
@@ -255,33 +278,6 @@ class ExchangeMachine:
             if verdict is not None:
                 return verdict
         return None
-
-    async def _call(self, step: Step, stage: _Stage) -> _Verdict:
-        """Runs one hook. It either takes effect whole or, if it fails, leaves no trace but its policy's."""
-        link, side, fields = step.link, stage.side, stage.fields
-        self._enter(link, fields)
-        headers, body = fields._snapshot(), side._body
-        try:
-            response = step.hook(self.exchange) if not step.chunked else self._in_pieces(step, side)
-            if response is not None and not isinstance(response, Response):
-                response = await self._settled(link, response)
-            if fields._items is not headers:
-                self._limits.check(fields._items, headers)
-            if response is not None:
-                self._check_response(response, stage.rule)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the filter's policy decides)
-            fields._restore(headers)
-            side._body = body
-            return self._failed(link, stage, error)
-        if self.events is not None:
-            self._trace(link, stage, changes(headers, fields._items, body, side._body), response)
-        return None if response is None else (link, response)
-
-    def _enter(self, link: Link, fields: Headers) -> None:
-        self.exchange._link = link
-        if self.exchange._metadata is not None:
-            self.exchange._metadata._allowed = link.needs.metadata_out
-        fields._allowed = link.needs.requires
 
     async def _in_pieces(self, step: Step, side: Request | Response) -> Response | None:
         """Gives a whole body to a hook that takes pieces: the body, then the end."""
@@ -313,7 +309,7 @@ class ExchangeMachine:
         )
 
     async def _complete(self, link: Link) -> None:
-        self._enter(link, self.exchange.request.headers)
+        self.exchange._link = link
         try:
             result = link.filter.on_complete(self.exchange)
             if inspect.isawaitable(result):
@@ -325,11 +321,11 @@ class ExchangeMachine:
     def _check_response(self, response: Response, rule: Rule) -> None:
         if not rule.immediate:
             raise PhaseError("a Response comes too late here: the client already has the beginning of another")
-        self._limits.check(response.headers._items, [])
+        self._limits.check(response._headers._items, [])
 
     def _failed(self, link: Link, stage: _Stage, error: Exception) -> _Verdict:
         """Applies a filter's failure policy, and takes the filter out of the rest of the exchange."""
-        self._off.add(link.index)
+        self._off |= {link.index}
         kind = "timeout" if isinstance(error, TimeoutError) else "error"
         sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         what = (self.exchange.id, link.name, stage.phase.value, link.on_error, sentence)
@@ -353,49 +349,27 @@ class ExchangeMachine:
 
     # Answers
 
-    async def _conclude(self, verdict: _Verdict, stage: _Stage, headers: RawHeaders, body: bytes | None) -> Answer:
-        """The answer, given what came of the hooks; `headers` and `body` are what Envoy has."""
+    async def _conclude(self, verdict: _Verdict, stage: _Stage) -> Answer:
+        """The answer, given what came of the hooks; seals what it answers."""
+        side, fields, phase = stage.side, stage.fields, stage.phase
         if verdict is None:
-            answer: Answer = self._continue(stage, headers, body)
+            exchange = self.exchange
+            answer: Answer = going_on(
+                phase,
+                stage.headers,
+                fields,
+                None if phase.part is Part.TRAILERS or side._body == stage.body else side._body,
+                clear_route_cache=exchange._clear_route_cache,
+                metadata=exchange._emitted,
+            )
+            exchange._clear_route_cache = False
+            exchange._emitted = {}
         elif isinstance(verdict, Abort):
             answer = self.break_off(verdict)
         else:
             answer = await self._immediate(*verdict)
-        _seal(stage.side, stage.fields)
+        side._headers._sealed = fields._sealed = side._body_sealed = _GONE
         return answer
-
-    def _continue(self, stage: _Stage, headers: RawHeaders, body: bytes | None) -> Answer:
-        """The answer that makes Envoy's copy equal to ours."""
-        phase, fields = stage.phase, stage.fields
-        new_body = None if phase.part is Part.TRAILERS or stage.side._body == body else stage.side._body
-        if new_body is not None:
-            _frame(fields, new_body, unseen=phase.part is Part.HEADERS)
-        edits, removals = header_mutation(headers, fields._items)
-        if new_body is not None and not headers:
-            removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
-        clear = self._clears_route(phase, edits)
-        metadata = self._emitted()
-        if not (edits or removals or clear or metadata) and new_body is None:
-            return UNCHANGED[phase]
-        return Continue(
-            phase,
-            set_headers=edits,
-            remove_headers=removals,
-            body=new_body,
-            replace=new_body is not None and phase.part is Part.HEADERS,
-            clear_route_cache=clear,
-            metadata=metadata,
-        )
-
-    def _emitted(self) -> Mapping[str, Mapping[str, Any]]:
-        return {} if self.exchange._metadata is None else self.exchange._metadata._drain()
-
-    def _clears_route(self, phase: Phase, edits: tuple[HeaderEdit, ...]) -> bool:
-        if phase.direction is Direction.RESPONSE or phase.part is Part.TRAILERS:
-            return False
-        clear = self.exchange._clear_route_cache or any(edit.name in _ROUTING for edit in edits)
-        self.exchange._clear_route_cache = False
-        return clear
 
     async def _immediate(self, link: Link, response: Response) -> Answer:
         """Takes a filter's response back through the filters before it, then out to the client."""
@@ -408,56 +382,26 @@ class ExchangeMachine:
             if isinstance(verdict, Abort):
                 return self.break_off(verdict)
             link, response = verdict
-        _seal(own, own.headers)
+        own._headers._sealed = own._body_sealed = _GONE
         self.over = True
         self.exchange.ended = "immediate"
-        headers = [item for item in own.headers._items if item[0] != ":status" and item[0] not in FRAMING]
-        return Immediate(
-            status=own.status,
-            set_headers=header_mutation([], headers)[0],
-            body=b"" if self._never_has_body(own) else own.body,
-            details=own.details,
-            grpc_status=own.grpc_status,
-            metadata=self._emitted(),
-        )
+        return immediate(own, b"" if self._never_has_body(own) else own.body, self.exchange._emitted)
 
     async def _run_back(self, response: Response, before: int) -> _Verdict:
         """The response hooks of the filters before one that answered, on its response."""
-        rule = RULES[Phase.RESPONSE_HEADERS, BodyMode.NONE]
+        fields = response._headers
         for phase in (Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY):
-            verdict = await self._run(_Stage(phase, rule, response, response.headers), before)
+            stage = _Stage(phase, _HEADERS_RULE[Phase.RESPONSE_HEADERS], response, fields, [], None)
+            steps = tuple(step for step in self._chain.steps[phase] if step.link.index < before)
+            verdict = await self._run(stage, steps)
             if verdict is not None:
                 return verdict
         return None
-
-    def break_off(self, abort: Abort) -> Abort:
-        """Ends the exchange with an error: from here on there are no answers."""
-        self.over = True
-        self._pending = False
-        self.exchange.ended = "aborted"
-        return abort
 
 
 def _open(stage: _Stage) -> None:
     """Lets hooks edit what an answer of this stage can still change, and nothing else."""
     side, fields = stage.side, stage.fields
-    side.headers._sealed = _GONE if fields is not side.headers or not stage.rule.headers else ""
+    side._headers._sealed = _GONE if fields is not side._headers else ""
     fields._sealed = "" if stage.rule.headers else _GONE
-    side._body_sealed = "" if stage.rule.body or stage.rule.replace else _GONE
-
-
-def _seal(side: Request | Response, fields: Headers) -> None:
-    side.headers._sealed = fields._sealed = side._body_sealed = _GONE
-
-
-def _frame(fields: Headers, body: bytes, *, unseen: bool) -> None:
-    """Keeps content-length true to a changed body: Envoy answers 500 when the two disagree.
-
-    With CONTINUE_AND_REPLACE Envoy frames the new body by itself, so the old length only has to go.
-    """
-    if not any(name == "content-length" for name, _ in fields._items):
-        return
-    if unseen:
-        fields._own()[:] = [item for item in fields._items if item[0] != "content-length"]
-    else:
-        fields._put("content-length", b"%d" % len(body))
+    side._body_sealed = "" if stage.rule.body else _GONE

@@ -21,9 +21,8 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
     known = len(before)
     if after[:known] == before:  # nothing but additions, as most filters make them
         names = [name for name, _ in after]
-        return tuple(
-            HeaderEdit(names[i], after[i][1], append=names[i] in names[:i]) for i in range(known, len(after))
-        ), ()
+        added = [HeaderEdit(names[i], after[i][1], names[i] in names[:i]) for i in range(known, len(after))]
+        return tuple(added), ()
     old, new = _by_name(before), _by_name(after)
     edits: list[HeaderEdit] = []
     for name, values in new.items():

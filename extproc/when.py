@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 if TYPE_CHECKING:
     from extproc.http import Request
 
-__all__ = ["When"]
+__all__ = ["When", "canonical_path"]
 
 
 def _listed(value: object) -> object:

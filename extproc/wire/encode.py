@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from extproc.machine import UNCHANGED
+from extproc.answers import UNCHANGED
 from extproc.messages import Continue, HeaderEdit, Immediate
 from extproc.phases import Part
 from extproc.wire.ext_proc_pb2 import CommonResponse, HeaderMutation, ProcessingResponse
