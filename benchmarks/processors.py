@@ -1,7 +1,7 @@
-"""The processors that are measured, each in a process of its own: ``python -m benchmarks.processors NAME ADDRESS``.
+"""The processors that are measured, each in a process of its own: ``python -m benchmarks.processors NAME``.
 
-Writes ``ready`` to standard output, then answers each line on standard input with the CPU seconds it has used, user and
-system together, all threads; ends with its standard input.
+Writes the address it listens on to standard output, then answers each line on standard input with the CPU seconds it
+has used, user and system together, all threads; ends with its standard input.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -18,6 +18,9 @@ from extproc import Chain, Exchange, Filter
 from extproc.server import GrpcioFront
 from extproc.wire import PROCESS, SERVICE
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class SetOneHeader(Filter):
@@ -41,7 +44,7 @@ async def bare(
         yield response
 
 
-async def serve_bare(address: str, until: Callable[[], Awaitable[None]]) -> None:
+async def serve_bare() -> None:
     """The bare echo servicer."""
     server = grpc.aio.server()
     handler = grpc.stream_stream_rpc_method_handler(
@@ -50,16 +53,16 @@ async def serve_bare(address: str, until: Callable[[], Awaitable[None]]) -> None
         response_serializer=ProcessingResponse.SerializeToString,
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {PROCESS: handler}),))
-    server.add_insecure_port(address)
+    port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    await until()
+    await report_cpu(f"127.0.0.1:{port}")
     await server.stop(0)
 
 
-async def serve_chain(chain: Chain, address: str, until: Callable[[], Awaitable[None]]) -> None:
+async def serve_chain(chain: Chain) -> None:
     """A chain on the grpcio front."""
-    async with GrpcioFront(chain, [address], grace=0):
-        await until()
+    async with GrpcioFront(chain, grace=0) as front:
+        await report_cpu(front.addresses[0])
 
 
 def one_filter() -> Chain:
@@ -84,10 +87,10 @@ def four_filters() -> Chain:
 CHAINS = {"grpcio-1-filter": one_filter, "grpcio-4-filters": four_filters}
 
 
-async def report_cpu() -> None:
-    """Answers every line on standard input with the CPU seconds used so far, until it ends."""
+async def report_cpu(address: str) -> None:
+    """Says where it listens, then answers each line on standard input with the CPU seconds used so far."""
     loop = asyncio.get_running_loop()
-    sys.stdout.write("ready\n")
+    sys.stdout.write(f"{address}\n")
     sys.stdout.flush()
     while await loop.run_in_executor(None, sys.stdin.readline):
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -95,12 +98,9 @@ async def report_cpu() -> None:
         sys.stdout.flush()
 
 
-def main(name: str, address: str) -> None:
+def main(name: str) -> None:
     """Serves the processor called `name`."""
-    if name == "bare-grpc-aio":
-        asyncio.run(serve_bare(address, report_cpu))
-    else:
-        asyncio.run(serve_chain(CHAINS[name](), address, report_cpu))
+    asyncio.run(serve_bare() if name == "bare-grpc-aio" else serve_chain(CHAINS[name]()))
 
 
 if __name__ == "__main__":
