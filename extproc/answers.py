@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from extproc.http import Response
     from extproc.messages import RawHeaders
 
-__all__ = ["UNCHANGED", "going_on", "immediate"]
+__all__ = ["UNCHANGED", "going_on", "immediate", "without_length"]
 
 UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
@@ -53,7 +53,7 @@ def going_on(
     edits, removals = header_mutation(before, fields._items)
     if body is not None and not before:
         removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
-    if not clear_route_cache and phase is not Phase.REQUEST_TRAILERS:
+    if not clear_route_cache:
         for edit in edits:
             clear_route_cache = clear_route_cache or edit.name in _ROUTING
     if not (edits or removals or clear_route_cache or metadata) and body is None:
@@ -84,6 +84,11 @@ def _frame(fields: Headers, body: bytes, *, unseen: bool) -> None:
     if not any(name == "content-length" for name, _ in fields._items):
         return
     if unseen:
-        fields._own()[:] = [item for item in fields._items if item[0] != "content-length"]
+        without_length(fields)
     else:
         fields._put("content-length", b"%d" % len(body))
+
+
+def without_length(fields: Headers) -> None:
+    """Takes content-length away: Envoy knows best what it is, if it is anything."""
+    fields._own()[:] = [item for item in fields._items if item[0] != "content-length"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from extproc.errors import FilterError, PhaseError
 from extproc.http import Request, Response
-from extproc.phases import Direction, Phase
+from extproc.phases import Phase
 
 if TYPE_CHECKING:
     from extproc.chain import Link
@@ -45,7 +45,10 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
             TypeError: a value is not JSON-like.
             ValueError: a number is infinite, or none (NaN).
             OverflowError: a number is too large; numbers are doubles at Envoy.
+            PhaseError: the exchange is over.
         """
+        if self._exchange.ended:
+            raise PhaseError("metadata cannot be emitted: the exchange is over, emit it in an earlier hook")
         link = self._exchange._link
         if link is None or namespace not in link.needs.metadata_out:
             raise FilterError(
@@ -107,6 +110,7 @@ class Exchange:
         """The request. In a response that Envoy made by itself, before any request phase, it is empty."""
         if self._request is None:
             self._request = Request()
+            self._request._seal("there is none, Envoy made the response by itself")
         return self._request
 
     @property
@@ -156,10 +160,10 @@ class Exchange:
         Done by itself when method, scheme, host or path change; call it when routes depend on another header you set.
 
         Raises:
-            PhaseError: the response is under way, and so the route is past.
+            PhaseError: the request is under way to the upstream, and so the route is past.
         """
-        if self.phase is None or self.phase.direction is Direction.RESPONSE:
-            raise PhaseError("the route is past once there is a response: clear_route_cache() belongs in on_request_*")
+        if self.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
+            raise PhaseError("the route is past: clear_route_cache() belongs in on_request_headers or on_request_body")
         self._clear_route_cache = True
 
 

@@ -22,18 +22,21 @@ _FINAL_STATUSES = range(200, 600)
 _GRPC_STATUSES = range(17)
 _NO_BODY = frozenset({204, 205, 304})
 """Statuses whose responses have no content (RFC 9110 section 15)."""
+_NO_MARKS: tuple[str, int | None] = ("", None)
+"""What goes with an immediate response beside headers and body: details, gRPC status."""
 _NOT_LOGGABLE = re.compile(r"[^\x20-\x7e]")
 
 
 class _Body:
     """What requests and responses share: headers, a body that may not be here yet, and trailers."""
 
-    __slots__ = ("_body", "_body_sealed", "_headers", "_trailers")
+    __slots__ = ("_body", "_body_sealed", "_headers", "_marks", "_trailers")
 
     def __init__(self, items: RawHeaders | None = None) -> None:
         self._headers = Headers(items)
         self._body: bytes | None = None
         self._body_sealed = ""
+        self._marks: tuple[str, int | None] = _NO_MARKS
         self._trailers: Headers | None = None
 
     @property
@@ -83,6 +86,12 @@ class _Body:
         if self._trailers is None:
             raise PhaseError("the trailers are not here: read them in on_request_trailers or on_response_trailers")
         return self._trailers
+
+    def _seal(self, reason: str) -> None:
+        """From here on, nothing can be edited."""
+        self._headers._sealed = self._body_sealed = reason
+        if self._trailers is not None:
+            self._trailers._sealed = reason
 
     def _pseudo(self, name: str) -> str:
         for item, value in self._headers._items:
@@ -180,7 +189,7 @@ class Request(_Body):
 class Response(_Body):
     """A response: the upstream's on its way to the client, or one that a filter returns in its stead."""
 
-    __slots__ = ("_details", "_grpc_status")
+    __slots__ = ()
 
     def __init__(
         self,
@@ -245,11 +254,11 @@ class Response(_Body):
         Raises:
             TypeError: assigned something that is no text.
         """
-        return self._details
+        return self._marks[0]
 
     @details.setter
     def details(self, value: str) -> None:
-        self._details = _NOT_LOGGABLE.sub("?", value)
+        self._marks = (_NOT_LOGGABLE.sub("?", value), self._marks[1])
 
     @property
     def grpc_status(self) -> int | None:
@@ -258,29 +267,26 @@ class Response(_Body):
         Raises:
             ValueError: assigned something outside 0 to 16.
         """
-        return self._grpc_status
+        return self._marks[1]
 
     @grpc_status.setter
     def grpc_status(self, value: int | None) -> None:
         if value is not None and value not in _GRPC_STATUSES:
             raise ValueError(f"grpc_status is 0 to 16, not {value}")
-        self._grpc_status = None if value is None else int(value)
+        self._marks = (self._marks[0], None if value is None else int(value))
 
     @classmethod
     def _received(cls, items: RawHeaders) -> Self:
         """The upstream's response, as it came."""
         response = cls.__new__(cls)
         _Body.__init__(response, items)
-        response._details = ""
-        response._grpc_status = None
         return response
 
     def _copy(self) -> Response:
         """One that an exchange can edit: a filter may return the same object in every exchange."""
         response = Response._received(self._headers._snapshot())
         response._body = self._body or b""
-        response._details = self._details
-        response._grpc_status = self._grpc_status
+        response._marks = self._marks
         return response
 
     def __repr__(self) -> str:

@@ -16,7 +16,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from extproc.answers import UNCHANGED, going_on, immediate
+from extproc.answers import UNCHANGED, going_on, immediate, without_length
 from extproc.clock import Clock, SystemClock
 from extproc.errors import HookError, PhaseError
 from extproc.exchange import Exchange, Metadata
@@ -41,7 +41,10 @@ _Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
 _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RESPONSE_BODY}
 _HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
 _ONE_TO_ONE = (BodyMode.NONE, BodyMode.STREAMED, BodyMode.BUFFERED, BodyMode.BUFFERED_PARTIAL)
-_NO_CONTENT = (204, 304)
+_NO_CONTENT = (b"204", b"304")
+_FIRST_FINAL_STATUS = 200
+_OBSERVED = dict.fromkeys(Direction, BodyMode.STREAMED)
+"""In observability mode Envoy does not say how it sends bodies: there is one way only."""
 _GONE = "it has left already; edit it in an earlier phase"
 _DEFAULT_LIMITS = Limits()
 _SYSTEM_CLOCK = SystemClock()
@@ -78,6 +81,7 @@ class ExchangeMachine:
     _pending = False
     _closed = False
     _modes: Mapping[Direction, BodyMode] = {}
+    _joined: frozenset[int] = frozenset()  # the filters whose condition held
 
     def __init__(
         self,
@@ -114,9 +118,11 @@ class ExchangeMachine:
         if self.over:
             return None
         phase = message.phase
-        if not can_follow(self._last.get(phase.direction), phase):
+        last = self._last.get(phase.direction)
+        if last is not None and not can_follow(last, phase, self._mode(phase.direction)):
             _logger.error("exchange %s: %s came twice or too late", self.exchange.id, phase.value)
-            return self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
+            abort = self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
+            return None if message.observability else abort
         self._pending = True
         self._last[phase.direction] = phase
         self._note(message)
@@ -134,10 +140,20 @@ class ExchangeMachine:
         if self._closed:
             return False
         self._closed = self.over = True
-        self.exchange.ended = self.exchange.ended or ("cancelled" if self._pending else "complete")
+        exchange = self.exchange
+        exchange.ended = exchange.ended or ("cancelled" if self._pending else "complete")
+        for side in (exchange._request, exchange._response):
+            if side is not None:
+                side._seal(_GONE)
+        cancelled: asyncio.CancelledError | None = None
         for link in self._chain.completions:
-            if link.index not in self._chain.conditional or link.index not in self._off:
-                await self._complete(link)
+            if link.when is None or link.index in self._joined:
+                try:
+                    await self._complete(link)
+                except asyncio.CancelledError as error:
+                    cancelled = error  # the filters after this one still get their turn
+        if cancelled is not None:
+            raise cancelled
         return True
 
     def break_off(self, abort: Abort) -> Abort:
@@ -159,7 +175,9 @@ class ExchangeMachine:
             exchange.attributes.update(message.attributes)
         if message.metadata:
             exchange._metadata = Metadata(exchange, message.metadata)
-        if message.protocol is not None:
+        if message.observability:
+            self._modes = _OBSERVED
+        elif message.protocol is not None:
             self._modes = {
                 Direction.REQUEST: message.protocol.request_body,
                 Direction.RESPONSE: message.protocol.response_body,
@@ -214,24 +232,26 @@ class ExchangeMachine:
         wanted = BodyMode.BUFFERED if self._chain.steps[_BODY_OF[direction]] else BodyMode.NONE
         return self._modes.get(direction, wanted)
 
-    def _never_has_body(self, response: Response) -> bool:
-        """RFC 9110 section 6.4.1: whatever a filter makes of it, this response carries no content."""
-        return self.exchange.request.method == "HEAD" or response.status in _NO_CONTENT
+    def _has_no_content(self, headers: RawHeaders) -> bool:
+        """RFC 9110 section 6.4.1: whatever a filter makes of it, a response with these headers carries no content."""
+        return _status(headers) in _NO_CONTENT or self.exchange.request.method == "HEAD"
 
     # Hooks
 
     async def _run(self, stage: _Stage, steps: tuple[Step, ...]) -> _Verdict:
         """Runs hooks until one of them answers. Each takes effect whole or, if it fails, leaves nothing behind."""
         exchange, fields, side = self.exchange, stage.fields, stage.side
+        exchange.phase = stage.phase
         for step in steps:
             link = step.link
             if link.when is not None and stage.phase is Phase.REQUEST_HEADERS and link.when.matches(exchange.request):
                 self._off -= {link.index}
+                self._joined |= {link.index}
             if link.index in self._off:
                 continue
             exchange._link = link
             fields._allowed = link.requires
-            before = (fields._snapshot(), side._body, exchange._clear_route_cache, exchange._emitted)
+            before = (fields._snapshot(), side._body, side._marks, exchange._clear_route_cache, exchange._emitted)
             try:
                 response = step.hook(exchange) if not step.chunked else self._in_pieces(step, side)
                 if response is not None:
@@ -239,11 +259,13 @@ class ExchangeMachine:
                 if fields._items is not before[0]:
                     self._limits.check(fields._items, before[0])
                 if response is not None:
-                    self._check_response(response, stage.rule)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the filter's policy decides)
+                    response = self._checked(response, stage)
+            except (Exception, asyncio.CancelledError) as error:
                 fields._restore(before[0])
-                side._body, exchange._clear_route_cache, exchange._emitted = before[1:]
-                verdict = self._failed(link, stage, error)
+                side._body, side._marks, exchange._clear_route_cache, exchange._emitted = before[1:]
+                if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                    raise
+                verdict = self._failed(link, stage, error)  # whatever it is, the filter's policy decides
             else:
                 if self.events is not None:
                     self._trace(link, stage, changes(before[0], fields._items, before[1], side._body), response)
@@ -258,7 +280,7 @@ class ExchangeMachine:
         early = _Stage(phase, stage.rule, side, stage.fields, stage.headers, stage.body)
         if side._body is None:
             return self._refuse_mode(early)
-        if not side._body and isinstance(side, Response) and self._never_has_body(side):
+        if not side._body and isinstance(side, Response) and self._has_no_content(side._headers._items):
             return None
         return await self._run(early, self._chain.steps[phase])
 
@@ -315,15 +337,22 @@ class ExchangeMachine:
             if inspect.isawaitable(result):
                 async with asyncio.timeout(self._chain.timeout):
                     await result
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise
             _logger.exception("exchange %s: filter %r failed in on_complete", self.exchange.id, link.name)
 
-    def _check_response(self, response: Response, rule: Rule) -> None:
-        if not rule.immediate:
+    def _checked(self, response: Response, stage: _Stage) -> Response | None:
+        if response is stage.side:
+            return None  # the very response that is under way: it goes on
+        if not stage.rule.immediate:
             raise PhaseError("a Response comes too late here: the client already has the beginning of another")
+        if response.status < _FIRST_FINAL_STATUS:  # one that Envoy received: a filter can make none
+            raise PhaseError(f"a response with status {response.status} cannot be the answer: return one of your own")
         self._limits.check(response._headers._items, [])
+        return response
 
-    def _failed(self, link: Link, stage: _Stage, error: Exception) -> _Verdict:
+    def _failed(self, link: Link, stage: _Stage, error: BaseException) -> _Verdict:
         """Applies a filter's failure policy, and takes the filter out of the rest of the exchange."""
         self._off |= {link.index}
         kind = "timeout" if isinstance(error, TimeoutError) else "error"
@@ -358,7 +387,7 @@ class ExchangeMachine:
                 phase,
                 stage.headers,
                 fields,
-                None if phase.part is Part.TRAILERS or side._body == stage.body else side._body,
+                None if phase.part is Part.TRAILERS else self._new_body(stage),
                 clear_route_cache=exchange._clear_route_cache,
                 metadata=exchange._emitted,
             )
@@ -368,8 +397,22 @@ class ExchangeMachine:
             answer = self.break_off(verdict)
         else:
             answer = await self._immediate(*verdict)
-        side._headers._sealed = fields._sealed = side._body_sealed = _GONE
+        side._seal(_GONE)
         return answer
+
+    def _new_body(self, stage: _Stage) -> bytes | None:
+        """What has to take the place of the body that Envoy has; None: nothing."""
+        side, had = stage.side, stage.body
+        if isinstance(side, Response) and (
+            side._body != had or _status(stage.headers) != _status(side._headers._items)
+        ):
+            was_bodiless, is_bodiless = self._has_no_content(stage.headers), self._has_no_content(side._headers._items)
+            if was_bodiless or is_bodiless:
+                without_length(side._headers)
+            if is_bodiless:
+                # Envoy would send a body all the same, and the client would take it for the next response.
+                side._body = had if was_bodiless else b""
+        return None if side._body == had else side._body
 
     async def _immediate(self, link: Link, response: Response) -> Answer:
         """Takes a filter's response back through the filters before it, then out to the client."""
@@ -382,10 +425,10 @@ class ExchangeMachine:
             if isinstance(verdict, Abort):
                 return self.break_off(verdict)
             link, response = verdict
-        own._headers._sealed = own._body_sealed = _GONE
+        own._seal(_GONE)
         self.over = True
         self.exchange.ended = "immediate"
-        return immediate(own, b"" if self._never_has_body(own) else own.body, self.exchange._emitted)
+        return immediate(own, b"" if self._has_no_content(own._headers._items) else own.body, self.exchange._emitted)
 
     async def _run_back(self, response: Response, before: int) -> _Verdict:
         """The response hooks of the filters before one that answered, on its response."""
@@ -397,6 +440,22 @@ class ExchangeMachine:
             if verdict is not None:
                 return verdict
         return None
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels the exchange; else a hook let out the cancellation of what it was waiting for."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False  # no event loop: nobody can
+    return task is not None and task.cancelling() > 0
+
+
+def _status(headers: RawHeaders) -> bytes:
+    for name, value in headers:
+        if name == ":status":
+            return value
+    return b""
 
 
 def _open(stage: _Stage) -> None:

@@ -111,11 +111,11 @@ RULES: dict[tuple[Phase, BodyMode], Rule] = {(phase, mode): _rule(phase, mode) f
 """The rule for a phase, by the body mode of its direction."""
 
 
-def can_follow(last: Phase | None, phase: Phase) -> bool:
+def can_follow(last: Phase | None, phase: Phase, mode: BodyMode) -> bool:
     """Whether `phase` may come when `last` was the latest phase seen of the same direction.
 
-    Only a body may repeat (one message a chunk). `last` is None when the direction has not begun.
+    Only a body may repeat, and only in a mode that sends it in pieces. `last` is None when the direction has not begun.
     """
     if last is None:
         return True
-    return phase.part > last.part or (phase is last and phase.part is Part.BODY)
+    return phase.part > last.part or (phase is last and phase.part is Part.BODY and mode not in _HOLDING)
