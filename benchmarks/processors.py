@@ -79,7 +79,9 @@ def four_filters() -> Chain:
             ApiKey.model_validate({"callers": {"bench": "bench-key"}}),
             EditHeaders.model_validate({"request": {"set": {"x-edge": "bench"}}}),
             RateLimit.model_validate({"limit": "1000000/second", "key": "header:x-caller"}),
-            AbTag.model_validate({"experiment": "bench", "variants": {"stable": 80, "canary": 20}}),
+            AbTag.model_validate(
+                {"salt": "bench", "unit": "header:x-user", "cookie": None, "variants": {"stable": 80, "canary": 20}}
+            ),
         ]
     )
 
