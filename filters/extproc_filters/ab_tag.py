@@ -1,0 +1,196 @@
+"""`AbTag`: puts every user into a variant of an experiment, the same one each time.
+
+The variant is a pure function of the experiment's salt and the user's id, so that other processes, and other languages,
+come to the same result. With H the 64-bit xxHash (XXH64, seed 0) of UTF-8 text, and NUL a zero byte::
+
+    bucket(purpose, salt, id) = H(purpose NUL salt NUL id) mod 10000
+
+A user takes part when ``bucket("coverage", …)`` is below 100 times `coverage`. Of those who do,
+``bucket("variant", …)`` chooses: variants own consecutive ranges of buckets in the order in which they are written, 100
+times their weight each. So a weight that grows from 50 to 60 takes in 10 percent of the users and leaves the others
+where they were.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+import xxhash
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from extproc import Filter, Needs, Phase
+from extproc_filters.fields import HeaderName
+from extproc_filters.sources import CookieSource, Source, listed, parse_source
+from extproc_filters.spoofing import strip_copies
+
+if TYPE_CHECKING:
+    from extproc import Exchange, Request
+
+__all__ = ["AbTag", "UnitCookie", "bucket"]
+
+_BUCKETS = 10_000
+_PER_PERCENT = _BUCKETS // 100
+_VARIANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_COOKIE = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$"  # RFC 6265 section 4.1.1: a token
+_LONGEST_COOKIE_LIFE = 400 * 86400  # browsers cut it there
+_ID_BITS = 128
+
+
+def bucket(purpose: str, salt: str, unit_id: str) -> int:
+    """The bucket of `unit_id`, 0 to 9999; see the module's docstring."""
+    text = f"{purpose}\0{salt}\0{unit_id}".encode("utf-8", "surrogateescape")
+    return xxhash.xxh64_intdigest(text) % _BUCKETS
+
+
+def _percent(value: float) -> float:
+    if abs(value * _PER_PERCENT - round(value * _PER_PERCENT)) > 1e-6:  # noqa: PLR2004 (what floats make of 33.33)
+        raise ValueError("a percentage has at most two decimals")
+    return value
+
+
+def _variant(name: str) -> str:
+    if not _VARIANT.fullmatch(name):
+        raise ValueError(f"{name[:40]!r} is no name for a variant: letters, digits, '_', '.' and '-', at most 64")
+    return name
+
+
+def _units(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    for item in listed(value) if value else ():
+        parse_source(item)
+    return value
+
+
+Percent = Annotated[float, Field(ge=0, le=100), AfterValidator(_percent)]
+
+
+class UnitCookie(BaseModel):
+    """The cookie that keeps a user who brought no id of their own in one variant.
+
+    It holds a random id and nothing else: HttpOnly, SameSite=Lax, for the whole site. A response that sets it is one
+    user's: let no shared cache store it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = Field(default="ab-id", pattern=_COOKIE)
+    """Its name. Experiments may share a cookie: their salts keep them apart."""
+
+    max_age: int = Field(default=180 * 86400, ge=1, le=_LONGEST_COOKIE_LIFE)
+    """How long the user stays in the variant, in seconds."""
+
+    secure: bool = True
+    """False sends it over plain HTTP too; for development."""
+
+    @model_validator(mode="after")
+    def _prefix_holds(self) -> Self:
+        if self.name.lower().startswith(("__secure-", "__host-")) and not self.secure:
+            raise ValueError(f"browsers refuse a cookie named {self.name!r} unless it is secure")
+        return self
+
+    def set_cookie(self, unit_id: str) -> str:
+        """The value of the ``set-cookie`` header that makes a browser keep `unit_id`."""
+        secure = "; Secure" if self.secure else ""
+        return f"{self.name}={unit_id}; Path=/; Max-Age={self.max_age}; HttpOnly; SameSite=Lax{secure}"
+
+
+class AbTag(Filter):
+    """Puts every user into a variant of an experiment and says which in a request header.
+
+    Routes can match on that header: Envoy is made to choose the route again whenever it changed. What a client sends
+    under its name never gets through.
+    """
+
+    on_error: ClassVar = "skip"
+
+    salt: str = Field(pattern=r"^[!-~]{1,128}$")
+    """The experiment: users are spread independently for each salt. Changing it spreads all of them anew."""
+
+    variants: dict[Annotated[str, AfterValidator(_variant)], Percent] = Field(min_length=1)
+    """Each variant and its weight in percent, at most two decimals; together 100. Their order counts: keep it."""
+
+    coverage: Percent = 100
+    """How many percent of the users take part; the others get no tag. Raising it moves nobody who took part before."""
+
+    unit: Annotated[str | tuple[str, ...], AfterValidator(_units)] = ()
+    """Where the user's id stands: ``header:NAME``, ``cookie:NAME`` or ``query:NAME``; one, or several of which the
+    first that is there counts. Without any of them it is `cookie`."""
+
+    cookie: UnitCookie | None = UnitCookie()
+    """Identifies users without an id: the cookie is set with the response to the first request. None: no id, no tag."""
+
+    header: HeaderName = "x-variant"
+    """The request header that holds the variant."""
+
+    mirror: bool = False
+    """Puts the same header on the response, for the client to see."""
+
+    _names: tuple[str, ...] = PrivateAttr()
+    _bounds: tuple[int, ...] = PrivateAttr()
+    _sources: tuple[Source, ...] = PrivateAttr()
+    _state_key: str = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
+        self._names = tuple(self.variants)
+        self._bounds = tuple(accumulate(round(weight * _PER_PERCENT) for weight in self.variants.values()))
+        if self._bounds[-1] != _BUCKETS:
+            total = self._bounds[-1] / _PER_PERCENT
+            raise ValueError(f"the weights of the variants come to {total:g}: they are percentages and come to 100")
+        self._sources = tuple(parse_source(item) for item in (listed(self.unit) if self.unit else ()))
+        if self.cookie is not None:
+            self._sources += (CookieSource(self.cookie.name),)
+        if not self._sources:
+            raise ValueError("nothing identifies a user: give a unit or a cookie")
+        self._state_key = f"extproc_filters.ab_tag.{id(self)}"  # a chain may hold several of us
+        return self
+
+    def needs(self) -> Needs:
+        """The response only when something may be put on it."""
+        if self.mirror or self.cookie is not None:
+            return super().needs()
+        return Needs(phases=frozenset({Phase.REQUEST_HEADERS}))
+
+    def variant(self, unit_id: str) -> str | None:
+        """The variant of a user; None for one who takes no part."""
+        if bucket("coverage", self.salt, unit_id) >= round(self.coverage * _PER_PERCENT):
+            return None
+        return self._names[bisect_right(self._bounds, bucket("variant", self.salt, unit_id))]
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        """Tags the request."""
+        headers = exchange.request.headers
+        before = headers.get_raw(self.header)
+        strip_copies(headers, self.header)
+        unit_id, minted = self._unit_of(exchange.request), None
+        if unit_id is None and self.cookie is not None:
+            unit_id = minted = f"{exchange.random.getrandbits(_ID_BITS):032x}"
+        variant = None if unit_id is None else self.variant(unit_id)
+        if variant is not None:
+            headers[self.header] = variant
+        if headers.get_raw(self.header) != before:  # also when a client's copy went: the route was chosen by it
+            exchange.clear_route_cache()
+        exchange.state[self._state_key] = variant, minted
+
+    def on_response_headers(self, exchange: Exchange) -> None:
+        """Sets the cookie for a user who had no id, and shows the variant if it is to be seen."""
+        tagged: tuple[str | None, str | None] | None = exchange.state.get(self._state_key)
+        if tagged is None:
+            return
+        variant, minted = tagged
+        headers = exchange.response.headers
+        if minted is not None and self.cookie is not None:
+            headers.add("set-cookie", self.cookie.set_cookie(minted))
+        if self.mirror:
+            strip_copies(headers, self.header)
+            if variant is not None:
+                headers[self.header] = variant
+
+    def _unit_of(self, request: Request) -> str | None:
+        for source in self._sources:
+            for value in source.read(request):
+                if value:
+                    return value
+        return None

@@ -1,0 +1,205 @@
+"""`HeaderEdits`: edits of one message's headers, as they are configured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+import re2
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from extproc import HeaderError, Headers
+from extproc_filters.fields import can_stand, header_name
+from extproc_filters.template import Reference, Template
+
+if TYPE_CHECKING:
+    from extproc import Exchange
+
+__all__ = ["HeaderEdits"]
+
+_Matcher: TypeAlias = Callable[[str], bool]
+_V = TypeVar("_V")
+
+_RESERVED = "x-envoy-"
+_GLOB = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]{1,256}")  # a token of RFC 9110, in which `*` is a wildcard
+
+
+class HeaderEdits(BaseModel):
+    """Edits of one message's headers.
+
+    They are made in this order: `remove`, `rename`, `set`, `append`, `add_if_absent`. Within one of them their order
+    does not matter.
+
+    Values may have places to be filled in, from the exchange as it was before any of these edits:
+    ``{request.method}``, ``.scheme``, ``.host``, ``.path``, ``.query``; ``{request.header.NAME}``; in a response
+    ``{response.status}`` and ``{response.header.NAME}``; ``{attribute.NAME}``, an attribute of Envoy such as
+    ``source.address``. A brace that means itself is doubled. When what is to be filled in is not there, is empty or
+    must not stand in a header, then the whole value counts as not there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    remove: tuple[str, ...] = ()
+    """Names of headers to remove, or globs such as ``x-internal-*``. A glob passes over what frames the message, and
+    over ``x-envoy-…`` unless it begins so itself."""
+
+    rename: dict[str, str] = Field(default_factory=dict[str, str])
+    """New names by old ones. All values move, and replace what had the new name; a header that is not there changes
+    nothing (to be rid of what a client sent under the new name, `remove` that too)."""
+
+    set: dict[str, str] = Field(default_factory=dict[str, str])
+    """Values by name, in place of all there are. If the value is not there, the header goes."""
+
+    append: dict[str, str | tuple[str, ...]] = Field(default_factory=dict[str, str | tuple[str, ...]])
+    """Values by name, one or several, beside those there are. A value that is not there is left out."""
+
+    add_if_absent: dict[str, str] = Field(default_factory=dict[str, str])
+    """Values by name, for headers that are still absent after all the other edits."""
+
+    _globs: tuple[_Matcher, ...] = PrivateAttr()
+    _set: dict[str, Template] = PrivateAttr()
+    _append: tuple[tuple[str, Template], ...] = PrivateAttr()
+    _add_if_absent: dict[str, Template] = PrivateAttr()
+
+    @field_validator("remove")
+    @classmethod
+    def _check_remove(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_checked_glob(name) if "*" in name else header_name(name, removing=True) for name in names)
+
+    @field_validator("rename")
+    @classmethod
+    def _check_rename(cls, names: dict[str, str]) -> dict[str, str]:
+        renamed = [(header_name(old, removing=True), header_name(new)) for old, new in names.items()]
+        if any(old == new for old, new in renamed):
+            raise ValueError("a header is renamed to itself")
+        _by_name((new, old) for old, new in renamed)
+        return _by_name(renamed)
+
+    @field_validator("set", "add_if_absent")
+    @classmethod
+    def _check_values(cls, values: dict[str, str]) -> dict[str, str]:
+        for name, value in values.items():
+            _check_value(name, value)
+        return _by_name(values.items())
+
+    @field_validator("append")
+    @classmethod
+    def _check_append(cls, values: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+        for name, value in values.items():
+            for item in _each(value):
+                _check_value(name, item)
+        return _by_name(values.items())
+
+    @model_validator(mode="after")
+    def _compile(self) -> Self:
+        self._globs = tuple(_matcher(name) for name in self.remove if "*" in name)
+        self._set = {name: Template.parse(value) for name, value in self.set.items()}
+        self._append = tuple(
+            (name, Template.parse(item)) for name, value in self.append.items() for item in _each(value)
+        )
+        self._add_if_absent = {name: Template.parse(value) for name, value in self.add_if_absent.items()}
+        return self
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.remove or self.rename or self.set or self.append or self.add_if_absent)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """All places to be filled in."""
+        templates = [*self._set.values(), *(template for _, template in self._append), *self._add_if_absent.values()]
+        return tuple(reference for template in templates for reference in template.references)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether it touches headers that Envoy keeps to itself unless its mutation rules say otherwise."""
+        names = [*self.remove, *self.rename, *self.rename.values(), *self.set, *self.append, *self.add_if_absent]
+        return any(name.lower().startswith(_RESERVED) for name in names)
+
+    def edit(self, headers: Headers, exchange: Exchange) -> None:
+        """Makes the edits."""
+        to_set = {name: _rendered(template, exchange) for name, template in self._set.items()}
+        to_append = [(name, _rendered(template, exchange)) for name, template in self._append]
+        to_add = {name: _rendered(template, exchange) for name, template in self._add_if_absent.items()}
+        self._remove(headers)
+        _rename(headers, self.rename)
+        for name, value in to_set.items():
+            if value is None:
+                headers.pop(name, None)
+            else:
+                headers[name] = value
+        for name, value in to_append:
+            if value is not None:
+                headers.add(name, value)
+        for name, value in to_add.items():
+            if value is not None and name not in headers:
+                headers[name] = value
+
+    def _remove(self, headers: Headers) -> None:
+        for name in self.remove:
+            if "*" not in name:
+                headers.pop(name, None)
+        if self._globs:
+            for name in [name for name in headers if any(matches(name) for matches in self._globs)]:
+                with suppress(HeaderError):  # a glob cannot know what frames the message: that stays
+                    del headers[name]
+
+
+def _rename(headers: Headers, names: Mapping[str, str]) -> None:
+    """All at once, so that two headers can change places."""
+    moved = {new: headers.get_all(old) for old, new in names.items() if old in headers}
+    for old in names:
+        headers.pop(old, None)
+    for new, values in moved.items():
+        headers.pop(new, None)
+        for value in filter(can_stand, values):
+            headers.add(new, value)
+
+
+def _rendered(template: Template, exchange: Exchange) -> str | None:
+    value = template.render(exchange)
+    return value if value is not None and can_stand(value) else None
+
+
+def _each(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value
+
+
+def _by_name(items: Iterable[tuple[str, _V]]) -> dict[str, _V]:
+    """The items by header name in lower case.
+
+    Raises:
+        ValueError: a name is illegal, or there twice.
+    """
+    named: dict[str, _V] = {}
+    for name, value in items:
+        key = header_name(name)
+        if key in named:
+            raise ValueError(f"header {key!r} is there twice")
+        named[key] = value
+    return named
+
+
+def _check_value(name: str, value: str) -> None:
+    if not can_stand(Template.parse(value).literal):
+        raise ValueError(f"the value of {name!r} has a control character in it, such as a line break: take it out")
+
+
+def _checked_glob(text: str) -> str:
+    if not _GLOB.fullmatch(text.lower()):
+        raise ValueError(f"{text!r} is no glob for header names: letters, digits, '-' and '*'")
+    return text.lower()
+
+
+def _matcher(glob: str) -> _Matcher:
+    """Whether a name matches. RE2, because the client chooses the names and a glob may hold many stars."""
+    regex = re2.compile(".*".join(re2.escape(part) for part in glob.split("*")))
+    reaches_reserved = glob.startswith(_RESERVED)
+
+    def matches(name: str) -> bool:
+        return (reaches_reserved or not name.startswith(_RESERVED)) and regex.fullmatch(name) is not None
+
+    return matches
