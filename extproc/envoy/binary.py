@@ -74,17 +74,21 @@ class RunningEnvoy:
         admin: ``HOST:PORT`` of the admin interface.
     """
 
-    def __init__(self, config_text: str, *, concurrency: int = 1, ready_timeout: float = 30.0) -> None:
+    def __init__(
+        self, config_text: str, *, concurrency: int = 1, keep_output: bool = True, ready_timeout: float = 30.0
+    ) -> None:
         """Sets it up; nothing runs yet.
 
         Args:
             config_text: a bootstrap with an admin address, as YAML or JSON.
             concurrency: worker threads.
+            keep_output: False lets its standard output through to ours, and leaves `access_log` empty.
             ready_timeout: seconds until it has to be ready.
         """
         self.admin = ""
         self._config = config_text
         self._concurrency = concurrency
+        self._keep_output = keep_output
         self._ready_timeout = ready_timeout
         self._folder = Path()
         self._process: asyncio.subprocess.Process | None = None
@@ -153,11 +157,14 @@ class RunningEnvoy:
         """What Envoy wrote to its own log: warnings and worse."""
         return (self._folder / "stderr").read_text(errors="replace")
 
-    async def wait(self) -> int:
-        """Waits until Envoy ends by itself, and gives its exit code."""
+    async def wait(self) -> str:
+        """Waits until Envoy ends by itself, and says why: in its own words, if it had any."""
         if self._process is None:
             raise EnvoyError("Envoy is not running")
-        return await self._process.wait()
+        code = await self._process.wait()
+        if code < 0:
+            return f"it was stopped by {signal.Signals(-code).name}"
+        return _reason(self.log()) or f"exit code {code}"
 
     # Starting and stopping
 
@@ -180,7 +187,7 @@ class RunningEnvoy:
                 *arguments,
                 "--disable-hot-restart",
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=stdout,
+                stdout=stdout if self._keep_output else None,
                 stderr=stderr,
                 start_new_session=True,
             )
@@ -204,9 +211,8 @@ class RunningEnvoy:
             EnvoyError: Envoy ended in it.
         """
         with suppress(TimeoutError):
-            code = await asyncio.wait_for(self.wait(), _POLL_SECONDS)
-            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-            raise EnvoyError(f"Envoy did not start: {_reason(self.log()) or how}")
+            reason = await asyncio.wait_for(self.wait(), _POLL_SECONDS)
+            raise EnvoyError(f"Envoy did not start: {reason}")
 
     async def _says_ready(self) -> bool:
         with suppress(ConnectionError):  # it is about to end: `_alive` will say why

@@ -3,9 +3,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
-import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +28,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where temporary folders are made."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def taken() -> Iterator[str]:
-    """An address that somebody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 def test_the_binary_is_found_although_another_package_is_called_envoy() -> None:
@@ -130,7 +119,7 @@ async def test_one_that_is_killed_can_be_waited_for() -> None:
     async with RunningEnvoy(config_of()) as envoy:
         assert envoy._process is not None
         envoy._process.kill()
-        assert await envoy.wait() == -9
+        assert await envoy.wait() == "it was stopped by SIGKILL"
 
 
 async def test_eight_at_a_time_do_not_disturb_each_other() -> None:

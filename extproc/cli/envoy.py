@@ -1,0 +1,163 @@
+"""``extproc envoy``: write Envoy's configuration for a chain, or run a real Envoy in front of one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from extproc.errors import CaptureError, EnvoyError
+
+if TYPE_CHECKING:
+    from extproc.chain import Chain
+    from extproc.envoy.binary import RunningEnvoy
+    from extproc.envoy.config import EnvoyOptions
+    from extproc.replay.recorder import Recorder
+
+__all__ = ["config", "run"]
+
+_TARGETS = ("bootstrap",)
+_ANY_PORT = "127.0.0.1:0"
+_LISTEN = "127.0.0.1:10000"
+_UPSTREAM = "http://127.0.0.1:8080"
+_PROCESSOR = "127.0.0.1:9002"
+
+
+def config(
+    chain: str,
+    /,
+    *,
+    target: str = "bootstrap",
+    layout: Literal["sidecar", "central"] = "sidecar",
+    listen: str = _LISTEN,
+    upstream: str = _UPSTREAM,
+    processor: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+) -> None:
+    """Write the Envoy configuration that a chain needs.
+
+    Args:
+        chain: A chain file, or module:attribute.
+        target: What to write: bootstrap, a complete configuration for one Envoy.
+        layout: Where the processor runs: sidecar (beside Envoy) or central (a service of its own, found by DNS).
+        listen: Where Envoy takes requests: IP:PORT.
+        upstream: Where requests go: http://HOST:PORT.
+        processor: Where the processor listens: HOST:PORT, or unix:/path beside Envoy; repeat it for several workers.
+        output: The file to write, instead of standard output.
+    """
+    from extproc.config import load_chain
+    from extproc.envoy.config import EnvoyOptions, bootstrap
+
+    if target not in _TARGETS:
+        raise EnvoyError(f"there is no target {target!r}: there is {', '.join(_TARGETS)}")
+    if layout == "central" and not processor:
+        raise EnvoyError("layout central needs the name of the processor's headless service: --processor HOST:PORT")
+    options = EnvoyOptions(layout=layout, listen=listen, upstream=upstream, processors=tuple(processor or [_PROCESSOR]))
+    _write(bootstrap(load_chain(chain), options, command=_command(chain, options, output)), output)
+
+
+def run(chain: str, /, *, upstream: str, listen: str = _LISTEN, record: Path | None = None) -> None:
+    """Run a processor and a real Envoy in front of an upstream, for development.
+
+    What listens where goes to standard error; Envoy's access log to standard output, one JSON object a line.
+
+    Args:
+        chain: A chain file, or module:attribute.
+        upstream: Where requests go: http://HOST:PORT.
+        listen: Where Envoy takes requests: IP:PORT; port 0 is any free one.
+        record: A directory to record the traffic into.
+    """
+    from extproc.config import load_chain
+    from extproc.envoy.config import EnvoyOptions
+
+    options = EnvoyOptions(listen=listen, admin=_ANY_PORT, upstream=upstream)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    asyncio.run(_run(load_chain(chain), options, record))
+
+
+async def _run(chain: Chain, options: EnvoyOptions, record: Path | None) -> None:
+    from extproc.envoy.binary import RunningEnvoy
+    from extproc.envoy.config import bootstrap
+    from extproc.server import GrpcioFront
+
+    stop = _stop_signal()
+    with ExitStack() as exits:
+        recorder = _recorder(exits, record, chain) if record else None
+        async with GrpcioFront(chain, [_ANY_PORT], observer=recorder) as front:
+            options = replace(options, processors=tuple(front.addresses))
+            async with RunningEnvoy(bootstrap(chain, options), keep_output=False) as envoy:
+                capture = str(recorder.path) if recorder else ""
+                print(_announcement(chain, options, envoy, capture), file=sys.stderr)
+                await _until(stop, envoy)
+
+
+def _recorder(exits: ExitStack, directory: Path, chain: Chain) -> Recorder:
+    from extproc.replay.recorder import Recorder
+
+    try:
+        return exits.enter_context(Recorder(directory, chain=chain))
+    except OSError as error:
+        raise CaptureError(directory, f"cannot record: {error.strerror}") from error
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by Ctrl-C, or by whoever runs us."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(stop: asyncio.Event, envoy: RunningEnvoy) -> None:
+    """Waits for the end.
+
+    Raises:
+        EnvoyError: it was Envoy that ended first.
+    """
+    stopped, ended = asyncio.Task(stop.wait()), asyncio.Task(envoy.wait())
+    try:
+        await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.done():
+            raise EnvoyError(f"Envoy ended by itself: {ended.result()}")
+    finally:
+        stopped.cancel()
+        ended.cancel()
+
+
+def _announcement(chain: Chain, options: EnvoyOptions, envoy: RunningEnvoy, capture: str) -> str:
+    host = options.listen.rpartition(":")[0]
+    lines = {
+        "Envoy": f"http://{host}:{envoy.port('ingress')}",
+        "upstream": options.upstream,
+        "processor": f"{options.processors[0]}, {chain!r}",
+        "admin": f"http://{envoy.admin}",
+        "recording": capture,
+    }
+    return "".join(f"{name:<10} {where}\n" for name, where in lines.items() if where) + "Ctrl-C stops it all."
+
+
+def _command(chain: str, options: EnvoyOptions, output: Path | None) -> str:
+    """The command that writes the very same file."""
+    words = ["extproc", "envoy", "config", chain, "--layout", options.layout, "--listen", options.listen]
+    words += ["--upstream", options.upstream]
+    for processor in options.processors:
+        words += ["--processor", processor]
+    return shlex.join([*words, "-o", str(output)] if output else words)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        print(text, end="")
+        return
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise EnvoyError(f"cannot write {output}: {error.strerror}") from error
