@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import xxhash
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from extproc import Filter, Needs, Phase
 from extproc_filters.fields import HeaderName
@@ -108,7 +109,7 @@ class AbTag(Filter):
     salt: str = Field(pattern=r"^[!-~]{1,128}$")
     """The experiment: users are spread independently for each salt. Changing it spreads all of them anew."""
 
-    variants: dict[Annotated[str, AfterValidator(_variant)], Percent] = Field(min_length=1)
+    variants: dict[Annotated[str, AfterValidator(_variant)], Percent]
     """Each variant and its weight in percent, at most two decimals; together 100. Their order counts: keep it."""
 
     coverage: Percent = 100
@@ -127,24 +128,15 @@ class AbTag(Filter):
     mirror: bool = False
     """Puts the same header on the response, for the client to see."""
 
-    _names: tuple[str, ...] = PrivateAttr()
-    _bounds: tuple[int, ...] = PrivateAttr()
-    _sources: tuple[Source, ...] = PrivateAttr()
-    _state_key: str = PrivateAttr()
-
     @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._names = tuple(self.variants)
-        self._bounds = tuple(accumulate(round(weight * _PER_PERCENT) for weight in self.variants.values()))
-        if self._bounds[-1] != _BUCKETS:
-            total = self._bounds[-1] / _PER_PERCENT
-            raise ValueError(f"the weights of the variants come to {total:g}: they are percentages and come to 100")
-        self._sources = tuple(parse_source(item) for item in (listed(self.unit) if self.unit else ()))
-        if self.cookie is not None:
-            self._sources += (CookieSource(self.cookie.name),)
+    def _check(self) -> Self:
+        total = self._bounds[-1] if self._bounds else 0
+        if total != _BUCKETS:
+            raise ValueError(
+                f"the weights of the variants come to {total / _PER_PERCENT:g}: they are percentages and come to 100"
+            )
         if not self._sources:
             raise ValueError("nothing identifies a user: give a unit or a cookie")
-        self._state_key = f"extproc_filters.ab_tag.{id(self)}"  # a chain may hold several of us
         return self
 
     def needs(self) -> Needs:
@@ -158,6 +150,24 @@ class AbTag(Filter):
         if bucket("coverage", self.salt, unit_id) >= round(self.coverage * _PER_PERCENT):
             return None
         return self._names[bisect_right(self._bounds, bucket("variant", self.salt, unit_id))]
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.variants)
+
+    @cached_property
+    def _bounds(self) -> tuple[int, ...]:
+        """Where each variant's range of buckets ends."""
+        return tuple(accumulate(round(weight * _PER_PERCENT) for weight in self.variants.values()))
+
+    @cached_property
+    def _sources(self) -> tuple[Source, ...]:
+        named = tuple(parse_source(item) for item in listed(self.unit)) if self.unit else ()
+        return named if self.cookie is None else (*named, CookieSource(self.cookie.name))
+
+    @cached_property
+    def _state_key(self) -> str:
+        return f"extproc_filters.ab_tag.{id(self)}"  # a chain may hold several of us
 
     def on_request_headers(self, exchange: Exchange) -> None:
         """Tags the request."""

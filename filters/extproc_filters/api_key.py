@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 
 from extproc import Filter, Needs, Response
 from extproc_filters.fields import HeaderName
@@ -21,7 +22,6 @@ __all__ = ["ApiKey"]
 
 _CALLER = re.compile(r"[!-~](?:[ -~]{0,126}[!-~])?")
 _KEY = re.compile(r"[!-~]+")
-_REALM = re.compile(r"[ -~]*")
 _GRPC_UNAUTHENTICATED = 16
 _REFUSALS = {
     "missing": "an API key is required",
@@ -52,7 +52,7 @@ class ApiKey(Filter):
     model_config = ConfigDict(hide_input_in_errors=True)  # a key must not show up in an error about its neighbour
     on_error: ClassVar = "deny"
 
-    callers: dict[Annotated[str, AfterValidator(_caller)], SecretStr] = Field(min_length=1)
+    callers: dict[Annotated[str, AfterValidator(_caller)], SecretStr]
     """Each caller's name and its key: visible ASCII, no two alike."""
 
     sources: Annotated[str | tuple[str, ...], AfterValidator(_sources)] = "header:x-api-key"
@@ -72,25 +72,18 @@ class ApiKey(Filter):
     clear_route_cache: bool = False
     """Makes Envoy choose the route again once the caller is known. Needed when routes match on `caller_header`."""
 
-    realm: str = "api"
+    realm: str = Field(default="api", pattern=r"^[ -~]*$")
     """The realm in the ``www-authenticate`` of a refusal."""
 
     body: Literal["json", "text", "none"] = "json"
     """What a refusal holds: ``{"error": …}``, one line of text, or nothing."""
 
-    _callers: dict[bytes, str] = PrivateAttr()
-    _places: tuple[Source, ...] = PrivateAttr()
-    _refusals: dict[str, Response] = PrivateAttr()
-
     @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._places = tuple(parse_source(item) for item in listed(self.sources))
+    def _check(self) -> Self:
         if HeaderSource(self.caller_header) in self._places:
             raise ValueError(f"caller_header {self.caller_header!r} is one of the sources: it cannot be both")
-        if not _REALM.fullmatch(self.realm):
-            raise ValueError("realm is printable ASCII")
-        self._callers = _by_digest(self.callers)
-        self._refusals = {reason: self._refusal(reason) for reason in _REFUSALS}
+        if not self._callers:
+            raise ValueError("there is no caller: nobody could be admitted")
         return self
 
     def needs(self) -> Needs:
@@ -124,6 +117,18 @@ class ApiKey(Filter):
             if keys and keys != [""]:
                 return keys
         return []
+
+    @cached_property
+    def _places(self) -> tuple[Source, ...]:
+        return tuple(parse_source(item) for item in listed(self.sources))
+
+    @cached_property
+    def _callers(self) -> dict[bytes, str]:
+        return _by_digest(self.callers)
+
+    @cached_property
+    def _refusals(self) -> dict[str, Response]:
+        return {reason: self._refusal(reason) for reason in _REFUSALS}
 
     def _refusal(self, reason: str) -> Response:
         sentence = _REFUSALS[reason]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr
 
 from extproc import Filter, Needs, Phase, Response, canonical_path
 from extproc_filters.address import client_of
@@ -113,24 +114,12 @@ class RateLimit(Filter):
     max_keys: int = Field(default=100_000, ge=1)
     """How many keys are remembered, about 200 bytes each; over that, the ones used least recently start afresh."""
 
-    _key_parts: tuple[_Part, ...] = PrivateAttr()
-    _gcra: Gcra = PrivateAttr()
-    _policy: str = PrivateAttr()
-    _state_key: str = PrivateAttr()
     _memory: Memory = PrivateAttr()
-
-    @model_validator(mode="after")
-    def _compile(self) -> Self:
-        rate = Rate.parse(self.limit)
-        self._key_parts = _parts(self.key)
-        self._gcra = Gcra(rate, self.burst or rate.count)
-        self._policy = f'"{self.name}";q={rate.count};w={rate.seconds}'
-        self._state_key = f"extproc_filters.rate_limit.{id(self)}"  # a chain may hold several of us
-        return self
 
     async def start(self) -> None:
         """Begins with nothing counted."""
-        self._memory = Memory(self._gcra, self.max_keys)
+        rate = Rate.parse(self.limit)
+        self._memory = Memory(Gcra(rate, self.burst or rate.count), self.max_keys)
 
     def needs(self) -> Needs:
         """The response only for the headers, and the client's address only for a key that has it."""
@@ -161,7 +150,20 @@ class RateLimit(Filter):
         if decision is not None:
             self._announce(exchange.response, decision)
 
-    @property
+    @cached_property
+    def _key_parts(self) -> tuple[_Part, ...]:
+        return _parts(self.key)
+
+    @cached_property
+    def _policy(self) -> str:
+        rate = Rate.parse(self.limit)
+        return f'"{self.name}";q={rate.count};w={rate.seconds}'
+
+    @cached_property
+    def _state_key(self) -> str:
+        return f"extproc_filters.rate_limit.{id(self)}"  # a chain may hold several of us
+
+    @cached_property
     def _announces(self) -> bool:
         return self.headers and self.enforce
 

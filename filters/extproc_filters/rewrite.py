@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Self, TypeAlias
 
 import re2
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from extproc_filters.paths import percent_encoded, without_dot_segments
 
@@ -37,11 +38,13 @@ class PathRewrite(BaseModel):
     substitution: str = Field(max_length=_LONGEST)
     r"""What takes its place: ``\1`` to ``\9`` are the pattern's groups, ``\0`` is all that it found."""
 
-    _rewrite: _Rewriter = PrivateAttr()
+    @cached_property
+    def _rewrite(self) -> _Rewriter:
+        return _rewriter(self.pattern, self.substitution)
 
     @model_validator(mode="after")
-    def _compile(self) -> Self:
-        self._rewrite = _rewriter(self.pattern, self.substitution)
+    def _check(self) -> Self:
+        _rewriter(self.pattern, self.substitution)
         return self
 
     def apply(self, target: str) -> str | None:

@@ -265,7 +265,7 @@ def test_two_experiments_do_not_get_into_each_others_way() -> None:
     [
         ({"variants": {"a": 50, "b": 40}}, "come to 90: they are percentages and come to 100"),
         ({"variants": {"a": 80, "b": 40}}, "come to 120"),
-        ({"variants": {}}, "at least 1 item"),
+        ({"variants": {}}, "come to 0"),
         ({"variants": {"a": 33.333, "b": 66.667}}, "at most two decimals"),
         ({"variants": {"a": -1, "b": 101}}, "greater than or equal to 0"),
         ({"variants": {"a b": 100}}, "no name for a variant"),

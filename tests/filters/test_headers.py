@@ -91,6 +91,14 @@ def test_a_glob_passes_over_what_frames_the_message_and_what_envoy_keeps() -> No
     ]
 
 
+@pytest.mark.parametrize("glob", ["*", "a*", "*a", "a*a", "a*b*c", "*a*", "*ab*ab*", "a**b"])
+@UNHURRIED
+@given(name=st.text("abc", min_size=1, max_size=8))
+def test_a_star_is_anything_or_nothing(glob: str, name: str) -> None:
+    matched = on_request([(name, "1")], remove=[glob]).sent(name) == []
+    assert matched is (re.fullmatch(glob.replace("*", ".*"), name) is not None)
+
+
 def test_a_glob_that_begins_with_x_envoy_reaches_those() -> None:
     assert on_request([("x-envoy-attempt-count", "1")], remove=["x-envoy-*"]).sent("x-envoy-attempt-count") == []
 
