@@ -60,7 +60,7 @@ def config(
         raise EnvoyError(f"there is no target {target!r}: there is {', '.join(_TARGETS)}")
     if layout == "central" and not processor:
         raise EnvoyError("layout central needs the name of the processor's headless service: --processor HOST:PORT")
-    options = EnvoyOptions(layout=layout, listen=listen, upstream=upstream, processors=tuple(processor or [_PROCESSOR]))
+    options = EnvoyOptions(layout=layout, listen=listen, upstream=upstream, processors=processor or (_PROCESSOR,))
     _write(bootstrap(load_chain(chain), options, command=_command(chain, options, output)), output)
 
 
@@ -109,9 +109,9 @@ def _recorder(exits: ExitStack, directory: Path, chain: Chain) -> Recorder:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Set by Ctrl-C, or by whoever runs us."""
+    """Set by Ctrl-C, by whoever runs us, and when the terminal is closed."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 

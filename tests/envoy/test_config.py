@@ -188,6 +188,25 @@ async def test_the_second_line_of_defence_lets_a_changed_body_keep_its_length_tr
     assert (stats["rejected_header_mutations"], gateway.upstream.errors) == (0, [])
 
 
+class Replacing(Filter):
+    """Replaces bodies that it has not seen, without any body phase."""
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        exchange.request.body = b"another request"
+
+    def on_response_headers(self, exchange: Exchange) -> None:
+        exchange.response.body = b"another response"
+
+
+@pytest.mark.parametrize("body", [b"", b"whole", [b"in ", b"chunks"]], ids=["none", "counted", "chunked"])
+async def test_a_body_that_is_replaced_with_the_headers_is_framed_by_envoy_itself(body: Any) -> None:
+    async with Gateway(Chain([Replacing()]), upstream=PlainReply(body=[b"original"])) as gateway:
+        reply = await gateway.send("POST", "/", body=body)
+
+    assert (gateway.upstream.requests[0].content, reply.content) == (b"another request", b"another response")
+    assert (reply.complete, gateway.upstream.errors) == (True, [])
+
+
 def edit(phase: Phase, **headers: str) -> ProcessingResponse:
     """An answer that no filter could make."""
     answer = ProcessingResponse()
