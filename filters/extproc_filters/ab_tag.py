@@ -20,7 +20,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 import xxhash
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from extproc import Filter, Needs, Phase
 from extproc_filters.fields import HeaderName
@@ -46,8 +46,12 @@ def bucket(purpose: str, salt: str, unit_id: str) -> int:
     return xxhash.xxh64_intdigest(text) % _BUCKETS
 
 
+def _buckets(percent: float) -> int:
+    return round(percent * _PER_PERCENT)
+
+
 def _percent(value: float) -> float:
-    if abs(value * _PER_PERCENT - round(value * _PER_PERCENT)) > 1e-6:  # noqa: PLR2004 (what floats make of 33.33)
+    if abs(value * _PER_PERCENT - _buckets(value)) > 1e-6:  # noqa: PLR2004 (what floats make of 33.33)
         raise ValueError("a percentage has at most two decimals")
     return value
 
@@ -128,13 +132,16 @@ class AbTag(Filter):
     mirror: bool = False
     """Puts the same header on the response, for the client to see."""
 
+    @field_validator("variants")
+    @classmethod
+    def _check_variants(cls, variants: dict[str, float]) -> dict[str, float]:
+        total = sum(_buckets(weight) for weight in variants.values())
+        if total != _BUCKETS:
+            raise ValueError(f"the weights come to {total / _PER_PERCENT:g}: they are percentages and come to 100")
+        return variants
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        total = self._bounds[-1] if self._bounds else 0
-        if total != _BUCKETS:
-            raise ValueError(
-                f"the weights of the variants come to {total / _PER_PERCENT:g}: they are percentages and come to 100"
-            )
         if not self._sources:
             raise ValueError("nothing identifies a user: give a unit or a cookie")
         return self
@@ -147,7 +154,7 @@ class AbTag(Filter):
 
     def variant(self, unit_id: str) -> str | None:
         """The variant of a user; None for one who takes no part."""
-        if bucket("coverage", self.salt, unit_id) >= round(self.coverage * _PER_PERCENT):
+        if bucket("coverage", self.salt, unit_id) >= _buckets(self.coverage):
             return None
         return self._names[bisect_right(self._bounds, bucket("variant", self.salt, unit_id))]
 
@@ -158,7 +165,7 @@ class AbTag(Filter):
     @cached_property
     def _bounds(self) -> tuple[int, ...]:
         """Where each variant's range of buckets ends."""
-        return tuple(accumulate(round(weight * _PER_PERCENT) for weight in self.variants.values()))
+        return tuple(accumulate(_buckets(weight) for weight in self.variants.values()))
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
@@ -174,25 +181,25 @@ class AbTag(Filter):
         headers = exchange.request.headers
         before = headers.get_raw(self.header)
         strip_copies(headers, self.header)
-        unit_id, minted = self._unit_of(exchange.request), None
+        unit_id, set_cookie = self._unit_of(exchange.request), ""
         if unit_id is None and self.cookie is not None:
-            unit_id = minted = f"{exchange.random.getrandbits(_ID_BITS):032x}"
+            unit_id, set_cookie = _minted(exchange, self.cookie)
         variant = None if unit_id is None else self.variant(unit_id)
         if variant is not None:
             headers[self.header] = variant
         if headers.get_raw(self.header) != before:  # also when a client's copy went: the route was chosen by it
             exchange.clear_route_cache()
-        exchange.state[self._state_key] = variant, minted
+        exchange.state[self._state_key] = variant, set_cookie
 
     def on_response_headers(self, exchange: Exchange) -> None:
         """Sets the cookie for a user who had no id, and shows the variant if it is to be seen."""
-        tagged: tuple[str | None, str | None] | None = exchange.state.get(self._state_key)
+        tagged: tuple[str | None, str] | None = exchange.state.get(self._state_key)
         if tagged is None:
             return
-        variant, minted = tagged
+        variant, set_cookie = tagged
         headers = exchange.response.headers
-        if minted is not None and self.cookie is not None:
-            headers.add("set-cookie", self.cookie.set_cookie(minted))
+        if set_cookie:
+            headers.add("set-cookie", set_cookie)
         if self.mirror:
             strip_copies(headers, self.header)
             if variant is not None:
@@ -204,3 +211,13 @@ class AbTag(Filter):
                 if value:
                     return value
         return None
+
+
+def _minted(exchange: Exchange, cookie: UnitCookie) -> tuple[str, str]:
+    """A new id, and the ``set-cookie`` for it; the latter only once for experiments that share a cookie."""
+    key = f"extproc_filters.ab_tag.minted.{cookie.name}"
+    known: str | None = exchange.state.get(key)
+    if known is not None:
+        return known, ""
+    unit_id = exchange.state[key] = f"{exchange.random.getrandbits(_ID_BITS):032x}"
+    return unit_id, cookie.set_cookie(unit_id)

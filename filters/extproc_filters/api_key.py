@@ -8,7 +8,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from extproc import Filter, Needs, Response
 from extproc_filters.fields import HeaderName
@@ -78,12 +78,17 @@ class ApiKey(Filter):
     body: Literal["json", "text", "none"] = "json"
     """What a refusal holds: ``{"error": …}``, one line of text, or nothing."""
 
+    @field_validator("callers")
+    @classmethod
+    def _check_callers(cls, callers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        if not _by_digest(callers):
+            raise ValueError("there is no caller: nobody could be admitted")
+        return callers
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if HeaderSource(self.caller_header) in self._places:
             raise ValueError(f"caller_header {self.caller_header!r} is one of the sources: it cannot be both")
-        if not self._callers:
-            raise ValueError("there is no caller: nobody could be admitted")
         return self
 
     def needs(self) -> Needs:

@@ -213,6 +213,14 @@ def test_the_cookie_is_set_although_a_later_filter_refuses_the_request() -> None
     assert (outcome.status, len(outcome.got("set-cookie"))) == (401, 1)
 
 
+def test_experiments_that_share_a_cookie_share_the_id() -> None:
+    one, two = ab_tag(salt="one", header="x-one"), ab_tag(salt="two", header="x-two")
+    outcome = exchange(started(one, two))
+    [cookie] = outcome.got("set-cookie")
+    unit = cookie.partition(";")[0].removeprefix("ab-id=")
+    assert (outcome.sent("x-one"), outcome.sent("x-two")) == ([one.variant(unit)], [two.variant(unit)])
+
+
 def test_the_cookie_is_as_configured() -> None:
     outcome = call(cookie={"name": "exp", "max_age": 60, "secure": False})
     [cookie] = outcome.got("set-cookie")
