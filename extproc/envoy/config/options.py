@@ -57,9 +57,9 @@ class EnvoyOptions:
         margin: seconds that Envoy waits longer for an answer than the chain may take, so that the chain's own timeout,
             and with it each filter's failure policy, comes first.
         buffer_limit: bytes of a body that Envoy holds; a filter that wants whole bodies gets none larger than this.
-        edge: clients are strangers: what they say in ``x-request-id`` and ``x-envoy-*`` is replaced, ``x-forwarded-for``
-            is appended to, and header names with an underscore are refused. False behind a proxy of your own, and where
-            a replay is to arrive as it was recorded.
+        edge: clients are strangers: their ``x-request-id`` and ``x-envoy-*`` are replaced, their ``x-forwarded-for`` is
+            appended to, and header names with an underscore are refused. False behind a proxy of your own, and where a
+            replay is to arrive as it was recorded.
         stat_prefix: names the filter in Envoy's statistics; two ext_proc filters in one listener need two names.
         access_log: a file; by default standard output.
 
