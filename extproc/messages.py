@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from extproc.values import quick
+
 if TYPE_CHECKING:
     from extproc.phases import BodyMode, Phase
 
@@ -36,6 +38,7 @@ class Protocol:
     send_body_without_waiting: bool = False
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Message:
     """One ``ProcessingRequest``: what Envoy says about one phase."""
@@ -53,6 +56,7 @@ class Message:
     """Envoy neither waits for an answer nor reads one."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HeaderEdit:
     """One ``set_headers`` entry.
@@ -66,6 +70,7 @@ class HeaderEdit:
     """Adds an occurrence instead of replacing those there are."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Continue:
     """Go on, with these changes."""
