@@ -1,18 +1,36 @@
 """An in-process model of the ext_proc filter of Envoy 1.40: what the upstream and the client would have seen.
 
 It plays Envoy's side of the stream against anything that answers messages: an exchange machine, recorded answers, a
-script of illegal ones. Every rule in here is held against the real binary by ``tests/envoy/test_model.py``.
+script of illegal ones. Time is virtual, and every message arrives whole: body and trailers are here before the answer
+to the headers is. Each rule is held against the real binary by ``tests/envoy/test_model.py``.
+
+Not modelled yet: streamed body modes, mode overrides, timeouts that a processor extends, per-route settings, headers
+that are not forwarded, observability mode.
 """
 
 from __future__ import annotations
 
 from extproc.envoy.model.config import ExtProcConfig, MutationRules, ProcessingMode
-from extproc.envoy.model.play import Ask, EnvoyModel, Forward, Processor, Step, Upstream
-from extproc.envoy.model.values import Close, HttpMessage, Outcome, Reply, Unhandled
+from extproc.envoy.model.http1 import over_http1
+from extproc.envoy.model.run import EnvoyModel, Processor, Upstream
+from extproc.envoy.model.values import (
+    Ask,
+    Close,
+    Context,
+    Forward,
+    HttpMessage,
+    Outcome,
+    Replies,
+    Reply,
+    Resumed,
+    Step,
+    Unhandled,
+)
 
 __all__ = [
     "Ask",
     "Close",
+    "Context",
     "EnvoyModel",
     "ExtProcConfig",
     "Forward",
@@ -21,8 +39,11 @@ __all__ = [
     "Outcome",
     "ProcessingMode",
     "Processor",
+    "Replies",
     "Reply",
+    "Resumed",
     "Step",
     "Unhandled",
     "Upstream",
+    "over_http1",
 ]

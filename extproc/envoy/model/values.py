@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from extproc.messages import Abort, Continue, Immediate
 
 if TYPE_CHECKING:
-    from extproc.messages import RawHeaders
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Close", "HttpMessage", "Outcome", "Reply", "Unhandled"]
+    from extproc.messages import Message, RawHeaders
+
+__all__ = [
+    "Ask",
+    "Close",
+    "Context",
+    "Forward",
+    "HttpMessage",
+    "Outcome",
+    "Replies",
+    "Reply",
+    "Resumed",
+    "Step",
+    "Unhandled",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +35,8 @@ class HttpMessage:
     chunks: tuple[bytes, ...] = ()
     """The body in the pieces in which it comes.
 
-    None at all: the headers end the message (a GET, ``content-length: 0``). One empty piece: a body that turns out to
-    be empty, as in a chunked POST.
+    None at all: there is none, as in a GET or with ``content-length: 0``. One empty piece: a body that turns out to be
+    empty, as in a chunked POST.
     """
     trailers: RawHeaders | None = None
 
@@ -36,6 +50,22 @@ class HttpMessage:
         """Neither body nor trailers follow the headers."""
         return not self.chunks and self.trailers is None
 
+    def get(self, name: str) -> bytes | None:
+        """The first value of a header; None when there is none."""
+        return next((value for item, value in self.headers if item == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What Envoy knows beside the HTTP messages, and tells the processor."""
+
+    request_attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Sent with the first message about the request."""
+    response_attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Sent with the first message about the response."""
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    """Dynamic metadata by namespace, sent with every message."""
+
 
 @dataclass(frozen=True, slots=True)
 class Close:
@@ -44,11 +74,35 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """A ``ProcessingResponse`` with no answer in it."""
+    """A ``ProcessingResponse`` with no answer in it that Envoy knows."""
 
 
 Reply: TypeAlias = Continue | Immediate | Abort | Close | Unhandled
-"""Anything a processor can do in answer to a message, legal or not; saying nothing is None."""
+"""One thing that a processor does, legal or not."""
+
+Replies: TypeAlias = "Reply | Sequence[Reply] | None"
+"""All that a processor does in answer to one message: one reply, several (which is illegal), or nothing ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Envoy sends a message and waits: resume with what the processor does."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """The request goes upstream: resume with the upstream's response, or None when nobody knows it."""
+
+    request: HttpMessage
+
+
+Step: TypeAlias = Ask | Forward
+"""Where an exchange waits for its surroundings."""
+
+Resumed: TypeAlias = "Replies | HttpMessage"
+"""What a step is resumed with: `Ask` with replies, `Forward` with a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +112,12 @@ class Outcome:
     upstream: HttpMessage | None
     """The request that the upstream received whole; None: it received none."""
     client: HttpMessage | None
-    """The response that the client received; None: unknown, because the upstream's answer is."""
+    """The response that the client received; None: unknown, because the upstream's is."""
     details: str
-    """``%RESPONSE_CODE_DETAILS%``."""
+    """``%RESPONSE_CODE_DETAILS%``; empty when `client` is unknown, or when an immediate response gave none."""
     counters: dict[str, int] = field(default_factory=dict[str, int])
-    """Envoy's ext_proc counters that moved, by their name without a prefix, such as ``streams_started``."""
+    """Envoy's ext_proc counters that moved, by their name without prefixes, such as ``streams_started``."""
     route_cleared: bool = False
-    """The route was looked up anew, for the request as the processor left it."""
+    """The route is chosen anew, by the request as the processor left it."""
     reset: bool = False
     """The response broke off: `client` is what had gone out by then."""

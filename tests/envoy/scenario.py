@@ -1,0 +1,220 @@
+"""`Scenario`: one exchange as data, and how to write one down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from extproc.chain import Chain
+from extproc.envoy.model import ExtProcConfig, HttpMessage, MutationRules, ProcessingMode
+from extproc.machine import ExchangeMachine
+from extproc.messages import Abort, Message, RawHeaders
+from extproc.phases import BodyMode, Part, Phase
+from extproc.wire import encode
+from extproc.wire.ext_proc_pb2 import CommonResponse, HeaderMutation, ProcessingResponse
+from tests.envoy.listeners import Setting
+from tests.envoy.raw_processor import Action, Behaviour, unchanged
+
+RQH, RQB, RQT = Phase.REQUEST_HEADERS, Phase.REQUEST_BODY, Phase.REQUEST_TRAILERS
+RSH, RSB, RST = Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY, Phase.RESPONSE_TRAILERS
+
+PATIENT = 10.0
+"""Seconds; so long that Envoy's timer never fires under load."""
+
+
+def config(
+    phases: str = "headers",
+    *,
+    rules: MutationRules | None = None,
+    timeout: float = PATIENT,
+    **settings: Any,
+) -> ExtProcConfig:
+    """A configuration that asks for some phases: headers, bodies (BUFFERED), trailers, or single ones by their name."""
+    wanted = {phase for word in phases.split() for phase in _PHASES[word]}
+    return ExtProcConfig(
+        mode=ProcessingMode(
+            request_headers=RQH in wanted,
+            response_headers=RSH in wanted,
+            request_body=BodyMode.BUFFERED if RQB in wanted else BodyMode.NONE,
+            response_body=BodyMode.BUFFERED if RSB in wanted else BodyMode.NONE,
+            request_trailers=RQT in wanted,
+            response_trailers=RST in wanted,
+        ),
+        rules=rules or MutationRules(),
+        message_timeout=timeout,
+        **settings,
+    )
+
+
+_PHASES: dict[str, list[Phase]] = {
+    "headers": [RQH, RSH],
+    "bodies": [RQB, RSB],
+    "trailers": [RQT, RST],
+    "all": list(Phase),
+} | {phase.value: [phase] for phase in Phase}
+
+
+HEADERS = config()
+BODIES = config("headers bodies")
+ALL = config("all")
+
+
+def get(path: str = "/a", *headers: tuple[str, bytes], method: str = "GET") -> HttpMessage:
+    """A request without a body, as it is at the filter."""
+    return HttpMessage(_request(method, path, headers))
+
+
+def post(
+    body: bytes = b"hello",
+    *headers: tuple[str, bytes],
+    chunked: bool = False,
+    trailers: RawHeaders | None = None,
+) -> HttpMessage:
+    """A request with a body: with a content-length, or in chunks."""
+    counted = not chunked and trailers is None
+    length = [("content-length", b"%d" % len(body))] if counted else []
+    chunks = () if counted and not body else (body,)
+    return HttpMessage(_request("POST", "/a", [*length, *headers]), chunks, trailers)
+
+
+def _request(method: str, path: str, headers: Sequence[tuple[str, bytes]]) -> RawHeaders:
+    line = [(":authority", b"ex"), (":path", path.encode()), (":method", method.encode()), (":scheme", b"http")]
+    return [*line, *headers, ("x-forwarded-proto", b"http")]
+
+
+def reply(
+    status: int = 200,
+    *headers: tuple[str, bytes],
+    body: bytes = b"ok",
+    chunked: bool = False,
+    trailers: RawHeaders | None = None,
+) -> HttpMessage:
+    """A response of the upstream, as it is at the filter."""
+    line = [(":status", b"%d" % status)]
+    if chunked or trailers is not None:
+        return HttpMessage([*line, ("transfer-encoding", b"chunked"), *headers], (body,), trailers)
+    return HttpMessage([*line, ("content-length", b"%d" % len(body)), *headers], (body,) if body else ())
+
+
+TRAILED_POST = post(trailers=[("x-t", b"1")])
+TRAILED_REPLY = reply(body=b"hello", trailers=[("x-t", b"1")])
+
+
+def say(
+    phase: Phase,
+    *sets: tuple[str, bytes],
+    add: Sequence[tuple[str, bytes]] = (),
+    remove: Sequence[str] = (),
+    body: bytes | None = None,
+    clear_body: bool = False,
+    replace: bool = False,
+    clear_route: bool = False,
+) -> ProcessingResponse:
+    """An answer to `phase`: sets, then adds (with append), and removes headers; see the proto for the rest."""
+    response = ProcessingResponse()
+    part: Any = getattr(response, phase.value)
+    part.SetInParent()
+    common = CommonResponse() if phase.part is Part.TRAILERS else part.response
+    mutation: HeaderMutation = part.header_mutation if phase.part is Part.TRAILERS else common.header_mutation
+    if sets or add or remove:
+        mutate(mutation, *sets, add=add, remove=remove)
+    if body is not None:
+        common.body_mutation.body = body
+    if clear_body:
+        common.body_mutation.clear_body = True
+    if replace:
+        common.status = CommonResponse.CONTINUE_AND_REPLACE
+    common.clear_route_cache = clear_route
+    return response
+
+
+def mutate(
+    mutation: HeaderMutation,
+    *sets: tuple[str, bytes],
+    add: Sequence[tuple[str, bytes]] = (),
+    remove: Sequence[str] = (),
+) -> None:
+    """Fills in a header mutation."""
+    for index, (name, value) in enumerate([*sets, *add]):
+        option = mutation.set_headers.add()
+        option.header.key = name
+        option.header.raw_value = value
+        if index >= len(sets):
+            option.append.value = True
+    mutation.remove_headers.extend(remove)
+
+
+def answer_now(
+    status: int | None,
+    *sets: tuple[str, bytes],
+    add: Sequence[tuple[str, bytes]] = (),
+    body: bytes = b"",
+    details: str = "",
+    grpc_status: int | None = None,
+) -> ProcessingResponse:
+    """An immediate response."""
+    response = ProcessingResponse()
+    immediate = response.immediate_response
+    immediate.SetInParent()
+    if status is not None:
+        immediate.status.code = status  # type: ignore[assignment] # an open enum
+    if sets or add:
+        mutate(immediate.headers, *sets, add=add)
+    immediate.body = body
+    immediate.details = details
+    if grpc_status is not None:
+        immediate.grpc_status.status = grpc_status
+    return response
+
+
+Script: TypeAlias = Mapping[Phase, Sequence[Action]]
+"""What a processor does about the message of a phase. Phases that are not in it are continued unchanged."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One exchange: what comes in, how Envoy is configured, what the processor does."""
+
+    name: str
+    config: ExtProcConfig = HEADERS
+    script: Script = field(default_factory=dict[Phase, Sequence[Action]])
+    request: HttpMessage = field(default_factory=get)
+    response: HttpMessage = field(default_factory=reply)
+    overlapping: bool = False
+    """Envoy speaks again before it is answered, so the processor may hear more, or less, than the model asks."""
+    chain: Chain | None = None
+    """Instead of a script: what our own machine makes of these filters."""
+
+    @property
+    def setting(self) -> Setting:
+        """The listener it needs. Where a processor says two things at once, Envoy gets the time to hear both."""
+        return self.config, any(len(actions) > 1 for actions in self.script.values())
+
+    def behaviour(self) -> Behaviour:
+        """What the processor does in one exchange."""
+        if self.chain is not None:
+            return _machine(self.chain)
+        script = self.script
+
+        async def behave(message: Message) -> Sequence[Action]:
+            return script.get(message.phase, [unchanged(message.phase)])
+
+        return behave
+
+
+def on(phase: Phase, *actions: Action) -> Script:
+    """A script that does something about one phase."""
+    return {phase: actions}
+
+
+def _machine(chain: Chain) -> Behaviour:
+    machine = ExchangeMachine(chain, "exchange-1")
+
+    async def behave(message: Message) -> Sequence[Action]:
+        answer = await machine.receive(message)
+        if answer is None or isinstance(answer, Abort):
+            return [] if answer is None else [answer]
+        return [ProcessingResponse.FromString(encode(answer))]
+
+    return behave
