@@ -46,21 +46,23 @@ def going_on(
         clear_route_cache: a filter asked for it; a changed pseudo-header asks for it by itself.
         metadata: what filters emitted.
     """
-    if body is not None:
-        _frame(fields, body, unseen=phase.part is Part.HEADERS)
+    replace = body is not None and phase.part is Part.HEADERS
+    if replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
+        without_length(fields)
+        before = [item for item in before if item[0] != "content-length"]
+    elif body is not None:
+        _frame(fields, body)
     elif fields._items is before and not clear_route_cache and not metadata:
         return UNCHANGED[phase]
     edits, removals = header_mutation(before, fields._items)
-    if body is not None and not before:
+    if body is not None and not before and not replace:
         removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
     if not clear_route_cache:
         for edit in edits:
             clear_route_cache = clear_route_cache or edit.name in _ROUTING
     if not (edits or removals or clear_route_cache or metadata) and body is None:
         return UNCHANGED[phase]
-    return Continue(
-        phase, edits, removals, body, body is not None and phase.part is Part.HEADERS, clear_route_cache, metadata
-    )
+    return Continue(phase, edits, removals, body, replace, clear_route_cache, metadata)
 
 
 def immediate(response: Response, body: bytes, metadata: Mapping[str, Mapping[str, Any]]) -> Immediate:
@@ -76,16 +78,9 @@ def immediate(response: Response, body: bytes, metadata: Mapping[str, Mapping[st
     )
 
 
-def _frame(fields: Headers, body: bytes, *, unseen: bool) -> None:
-    """Keeps content-length true to a changed body: Envoy answers 500 when the two disagree.
-
-    With CONTINUE_AND_REPLACE Envoy frames the new body by itself, so the old length only has to go.
-    """
-    if not any(name == "content-length" for name, _ in fields._items):
-        return
-    if unseen:
-        without_length(fields)
-    else:
+def _frame(fields: Headers, body: bytes) -> None:
+    """Keeps content-length true to a changed body: Envoy answers 500 when the two disagree."""
+    if any(name == "content-length" for name, _ in fields._items):
         fields._put("content-length", b"%d" % len(body))
 
 

@@ -20,9 +20,7 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
         return _NONE
     known = len(before)
     if after[:known] == before:  # nothing but additions, as most filters make them
-        names = [name for name, _ in after]
-        added = [HeaderEdit(names[i], after[i][1], names[i] in names[:i]) for i in range(known, len(after))]
-        return tuple(added), ()
+        return _additions(before, after[known:]), ()
     old, new = _by_name(before), _by_name(after)
     edits: list[HeaderEdit] = []
     for name, values in new.items():
@@ -32,6 +30,15 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
         kept = len(had) if values[: len(had)] == had else 0
         edits += [HeaderEdit(name, value, append=kept + i > 0) for i, value in enumerate(values[kept:])]
     return tuple(edits), tuple(name for name in old if name not in new)
+
+
+def _additions(before: RawHeaders, added: RawHeaders) -> tuple[HeaderEdit, ...]:
+    seen = dict(before)
+    edits: list[HeaderEdit] = []
+    for name, value in added:
+        edits.append(HeaderEdit(name, value, name in seen))
+        seen[name] = value
+    return tuple(edits)
 
 
 def _by_name(headers: RawHeaders) -> dict[str, list[bytes]]:
