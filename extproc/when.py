@@ -5,22 +5,32 @@ from __future__ import annotations
 import posixpath
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 from urllib.parse import unquote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import re2
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from extproc.http import Request
 
 __all__ = ["When", "canonical_path"]
+
+
+_METHOD = re.compile(r"[A-Z][A-Z0-9_-]*")
+_PORT = re.compile(r":[0-9]*$")
+
+
+_Match: TypeAlias = "Callable[[str], object]"
 
 
 def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-_OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+_OneOrMore = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])]
 
 
 class When(BaseModel):
@@ -44,26 +54,60 @@ class When(BaseModel):
     not_: When | None = Field(default=None, alias="not")
     """A condition that must not hold."""
 
+    @field_validator("path")
+    @classmethod
+    def _check_path(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            if not (glob.startswith(("/", "**")) or glob == "*") or "?" in glob or canonical_path(glob) != glob:
+                raise ValueError(
+                    f"no path is like {glob!r}: it begins with '/', and is decoded, without '//', '..' and the query"
+                )
+        return globs
+
+    @field_validator("method")
+    @classmethod
+    def _check_method(cls, methods: tuple[str, ...]) -> tuple[str, ...]:
+        for method in methods:
+            if not _METHOD.fullmatch(method):
+                raise ValueError(f"no method is {method!r}: they are in capitals, such as GET")
+        return methods
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, globs: tuple[str, ...]) -> tuple[str, ...]:
+        for glob in globs:
+            if _without_port(glob) != glob:
+                raise ValueError(f"no host is like {glob!r}: it is matched without the port")
+        return globs
+
+    @field_validator("header")
+    @classmethod
+    def _check_header(cls, globs: dict[str, str]) -> dict[str, str]:
+        for name in globs:
+            if name.startswith(":") or name.lower() == "host":
+                raise ValueError(f"{name!r} is not among the headers: use path, method or host")
+        return globs
+
     def matches(self, request: Request) -> bool:
         """Whether `request`, as it stands, fulfils the condition."""
         return (
             (not self.method or request.method in self.method)
             and _any(self._paths, canonical_path(request.path))
-            and _any(self._hosts, request.host.rpartition(":")[0] or request.host)
+            and _any(self._hosts, _canonical_host(request.host))
             and all(_any([glob], request.headers.get(name)) for name, glob in self._headers)
             and not (self.not_ is not None and self.not_.matches(request))
         )
 
     @cached_property
-    def _paths(self) -> list[re.Pattern[str]]:
+    def _paths(self) -> list[_Match]:
         return [_glob(pattern, "/") for pattern in self.path]
 
     @cached_property
-    def _hosts(self) -> list[re.Pattern[str]]:
+    def _hosts(self) -> list[_Match]:
         return [_glob(pattern.lower(), ".") for pattern in self.host]
 
     @cached_property
-    def _headers(self) -> list[tuple[str, re.Pattern[str]]]:
+    def _headers(self) -> list[tuple[str, _Match]]:
         return [(name, _glob(pattern, "")) for name, pattern in self.header.items()]
 
 
@@ -74,13 +118,26 @@ def canonical_path(path: str) -> str:
     return resolved + "/" if decoded.endswith("/") and resolved != "/" else resolved
 
 
-def _any(patterns: list[re.Pattern[str]], value: str | None) -> bool:
-    return not patterns or (value is not None and any(pattern.fullmatch(value) for pattern in patterns))
+def _without_port(host: str) -> str:
+    return _PORT.sub("", host)
 
 
-def _glob(pattern: str, separator: str) -> re.Pattern[str]:
+def _canonical_host(host: str) -> str:
+    """The host that an upstream would take `host` for: a dot at the end says no more than that the name is whole."""
+    return _without_port(host).lower().removesuffix(".")
+
+
+def _any(patterns: list[_Match], value: str | None) -> bool:
+    if not patterns or value is None:
+        return not patterns
+    text = value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return any(match(text) for match in patterns)
+
+
+def _glob(pattern: str, separator: str) -> _Match:
+    """RE2, because clients choose what is matched: in `re`, three asterisks take seconds over a long header."""
     below = separator == "/" and pattern.endswith("/**")
-    single = f"[^{re.escape(separator)}]*" if separator else ".*"
+    single = f"[^{separator}]*" if separator else ".*"
     globs = {"**": ".*", "*": single}
-    parts = (globs.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", pattern[:-3] if below else pattern))
-    return re.compile("".join(parts) + ("(?:/.*)?" if below else ""), re.DOTALL)
+    parts = (globs.get(part, re2.escape(part)) for part in re.split(r"(\*\*|\*)", pattern[:-3] if below else pattern))
+    return re2.compile("(?s)" + "".join(parts) + ("(?:/.*)?" if below else "")).fullmatch

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+raise RuntimeError("the database\nis away")
