@@ -83,16 +83,18 @@ class Chain:
 
         Raises:
             ValueError: two filters have one name, a name is illegal, or a timeout is not positive.
+            TypeError: something is no filter, or the class of one.
         """
         if timeout <= 0:
             raise ValueError(f"a chain's timeout is a positive number of seconds, not {timeout}")
         self.timeout = timeout
-        uses = [item if isinstance(item, Use) else Use(item) for item in filters]
+        uses = [_use(item) for item in filters]
         names = _names(uses)
         self.links = tuple(
             _link(index, use, name, timeout) for index, (use, name) in enumerate(zip(uses, names, strict=True))
         )
-        self.needs = Needs.union(link.needs for link in self.links)
+        judging = Needs(frozenset({Phase.REQUEST_HEADERS} if any(link.when for link in self.links) else ()))
+        self.needs = Needs.union((judging, *(link.needs for link in self.links)))
         self.steps: dict[Phase, tuple[Step, ...]] = {phase: _steps(self.links, phase) for phase in Phase}
         self.completions = tuple(link for link in self.links if "on_complete" in type(link.filter).hooks())
         self.conditional = frozenset(link.index for link in self.links if link.when is not None)
@@ -104,8 +106,11 @@ class Chain:
             for link in self.links:
                 started.append(link.filter)
                 await link.filter.start()
-        except BaseException:
-            await _stop(started)
+        except BaseException as error:
+            try:
+                await _stop(started)
+            except ExceptionGroup as group:
+                error.add_note(f"after that, {group}: {'; '.join(map(repr, group.exceptions))}")
             raise
 
     async def stop(self) -> None:
@@ -130,6 +135,14 @@ async def _stop(filters: list[Filter]) -> None:
             errors.append(error)
     if errors:
         raise ExceptionGroup("filters failed to stop", errors)
+
+
+def _use(item: Filter | Use) -> Use:
+    used: object = item.filter if isinstance(item, Use) else item
+    if not isinstance(used, Filter):  # pyright: ignore[reportUnnecessaryIsInstance] (chains need not be typed)
+        hint = f": did you mean {used.__name__}(...)?" if isinstance(used, type) else ""
+        raise TypeError(f"a chain is made of filters, not of {used!r}{hint}")
+    return item if isinstance(item, Use) else Use(item)
 
 
 def _names(uses: list[Use]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +42,7 @@ HOOKS: dict[str, Phase | None] = {
 """Every hook, and the phase of which it makes the chain ask Envoy."""
 
 _NOT_HOOKS = {"on_error"}
+_SETS = ("requires", "request_attributes", "response_attributes", "metadata_in", "metadata_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,11 @@ class Filter(BaseModel):
         """Refuses a class that could not work as its author meant it.
 
         Raises:
-            TypeError: a hook is misspelled, takes the wrong arguments, or two hooks want the same body.
+            TypeError: a hook is misspelled, takes the wrong arguments, or two hooks want the same body; or a setting of
+                the class has the wrong type, or became a field.
         """
         super().__pydantic_init_subclass__(**kwargs)
+        _check_settings(cls)
         for name in dir(cls):
             if name.startswith("on_") and name not in HOOKS and name not in _NOT_HOOKS and name not in cls.model_fields:
                 raise TypeError(f"{cls.__name__}.{name} is not a hook{_nearest(name)}")
@@ -173,8 +176,19 @@ class Filter(BaseModel):
                 raise TypeError(
                     f"{cls.__name__} has both on_{half}_body and on_{half}_chunk: a body comes whole or in pieces"
                 )
-        if cls.on_error not in ("deny", "skip"):
-            raise TypeError(f"{cls.__name__}.on_error is 'deny' or 'skip', not {cls.on_error!r}")
+
+
+def _check_settings(cls: type[Filter]) -> None:
+    for name in cls.model_fields:
+        if name in vars(Filter):
+            raise TypeError(f"{cls.__name__}.{name} cannot be a field: leave out its type, or make it a ClassVar")
+    if cls.on_error not in ("deny", "skip"):
+        raise TypeError(f"{cls.__name__}.on_error is 'deny' or 'skip', not {cls.on_error!r}")
+    for name in _SETS:
+        if not isinstance(getattr(cls, name), set | frozenset):
+            raise TypeError(f"{cls.__name__}.{name} is a set of names, not {getattr(cls, name)!r}")
+    if unknown := cls.requires - set(get_args(Privilege)):
+        raise TypeError(f"{cls.__name__}.requires knows {', '.join(get_args(Privilege))}, not {', '.join(unknown)}")
 
 
 def _nearest(name: str) -> str:

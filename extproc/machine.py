@@ -407,11 +407,14 @@ class ExchangeMachine:
             side._body != had or _status(stage.headers) != _status(side._headers._items)
         ):
             was_bodiless, is_bodiless = self._has_no_content(stage.headers), self._has_no_content(side._headers._items)
-            if was_bodiless or is_bodiless:
+            if is_bodiless and was_bodiless:
+                side._body = had
+            elif is_bodiless:
+                # Envoy would send the body all the same, and the client would take it for the next response.
+                side._body = b""
                 without_length(side._headers)
-            if is_bodiless:
-                # Envoy would send a body all the same, and the client would take it for the next response.
-                side._body = had if was_bodiless else b""
+            elif was_bodiless:
+                return side._body  # even an empty one: it makes Envoy forget a length that announces more
         return None if side._body == had else side._body
 
     async def _immediate(self, link: Link, response: Response) -> Answer:

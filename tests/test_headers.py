@@ -1,0 +1,182 @@
+"""Headers as filters read and edit them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc import HeaderError, Headers, PhaseError
+from extproc.messages import RawHeaders
+
+NAMES = ["x-a", "x-b", "cookie", "set-cookie"]
+SPELLINGS = [*NAMES, *(name.title() for name in NAMES)]
+TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=4).map(str.strip)
+ITEMS: st.SearchStrategy[RawHeaders] = st.lists(st.tuples(st.sampled_from([*NAMES, ":path"]), TEXT.map(str.encode)))
+EDITS = st.lists(st.tuples(st.sampled_from(["set", "add", "pop"]), st.sampled_from(SPELLINGS), TEXT))
+
+
+@given(ITEMS, EDITS)
+def test_edits_do_to_the_items_what_they_say_and_never_touch_what_was_given(
+    items: RawHeaders, edits: list[tuple[str, str, str]]
+) -> None:
+    given_items = list(items)
+    headers = Headers(items)
+    model = {name: [v.decode() for n, v in items if n == name] for name in NAMES}
+    for action, name, value in edits:
+        if action == "set":
+            headers[name] = value
+            model[name.lower()] = [value]
+        elif action == "add":
+            headers.add(name, value)
+            model[name.lower()].append(value)
+        else:
+            headers.pop(name, None)
+            model[name.lower()] = []
+    assert {name: headers.get_all(name) for name in NAMES} == model
+    assert set(headers) == {name for name, values in model.items() if values}
+    assert len(headers) == len(set(headers))
+    assert items == given_items
+
+
+@given(ITEMS)
+def test_headers_that_were_not_edited_keep_order_and_duplicates(items: RawHeaders) -> None:
+    wanted = [(name, value.decode()) for name, value in items if name != ":path"]
+    assert Headers(items).multi_items() == wanted
+
+
+def test_names_are_found_in_any_case() -> None:
+    headers = Headers([("x-a", b"1")])
+    assert (headers["X-A"], "X-a" in headers, headers.get_all("X-A"), headers.get_raw("x-A")) == (
+        "1",
+        True,
+        ["1"],
+        [b"1"],
+    )
+
+
+def test_duplicates_are_read_as_one_value_so_that_a_second_cannot_hide() -> None:
+    assert Headers([("x-api-key", b"good"), ("x-api-key", b"bad")])["x-api-key"] == "good, bad"
+
+
+@pytest.mark.parametrize(("name", "joined"), [("cookie", "a=1; b=2"), ("x-a", "a=1, b=2"), ("set-cookie", "a=1\nb=2")])
+def test_duplicates_are_joined_as_their_name_wants_it(name: str, joined: str) -> None:
+    assert Headers([(name, b"a=1"), (name, b"b=2")])[name] == joined
+
+
+def test_set_cookies_joined_cannot_be_written_back() -> None:
+    """They are no list (RFC 6265 section 3): `get_all` and `add` are right for them."""
+    headers = Headers([("set-cookie", b"a=1"), ("set-cookie", b"b=2")])
+    with pytest.raises(HeaderError):
+        headers["x-copy"] = headers["set-cookie"]
+
+
+@given(st.binary(max_size=20))
+def test_bytes_survive_being_read_and_written_as_text(raw: bytes) -> None:
+    headers = Headers([("x-a", raw.strip(b" \t"))])
+    assert headers.get_raw("x-a")[0] == headers["x-a"].encode("utf-8", "surrogateescape")
+
+
+def test_a_header_that_is_not_there_is_a_key_error() -> None:
+    headers = Headers()
+    with pytest.raises(KeyError, match="x-a"):
+        headers["x-a"]
+    with pytest.raises(KeyError, match="x-a"):
+        del headers["x-a"]
+    assert (headers.get("x-a"), headers.get_all("x-a"), headers.pop("x-a", None), headers.__contains__(3)) == (
+        None,
+        [],
+        None,
+        False,
+    )
+
+
+def test_assignment_keeps_the_place_of_the_first_occurrence() -> None:
+    headers = Headers([("x-a", b"1"), ("x-b", b"2"), ("x-a", b"3")])
+    headers["x-a"] = "4"
+    assert headers.multi_items() == [("x-a", "4"), ("x-b", "2")]
+
+
+@pytest.mark.parametrize("name", [":path", ":status", "host", "Host"])
+def test_pseudo_headers_are_named_with_what_to_use_instead(name: str) -> None:
+    headers = Headers([(":path", b"/"), ("host", b"a"), (":status", b"200")])
+    with pytest.raises(HeaderError, match=r"use request\."):
+        headers[name]
+    with pytest.raises(HeaderError):
+        name in headers  # noqa: B015
+    with pytest.raises(HeaderError):
+        headers[name] = "x"
+
+
+def test_pseudo_headers_and_host_are_hidden_from_whoever_goes_through_all() -> None:
+    headers = Headers([(":status", b"200"), ("host", b"an upstream said so"), ("x-a", b"1")])
+    assert (dict(headers), headers.multi_items(), len(headers)) == ({"x-a": "1"}, [("x-a", "1")], 1)
+
+
+ILLEGAL: list[tuple[str, Any]] = [
+    ("content-length", "3"),
+    ("transfer-encoding", "chunked"),
+    ("connection", "close"),
+    ("x y", "1"),
+    ("", "1"),
+    ("x-a", "1\r\nx-b: 2"),
+    ("x-a", "\0"),
+    ("x-envoy-upstream-rq-timeout-ms", "1"),
+    (":method", "PUT"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ILLEGAL)
+def test_an_illegal_edit_raises_at_once_and_changes_nothing(name: str, value: str) -> None:
+    headers = Headers([("x-a", b"before")])
+    with pytest.raises(HeaderError) as caught:
+        headers[name] = value
+    assert caught.value.header == name
+    with pytest.raises(HeaderError):
+        headers.add(name, value)
+    assert headers.multi_items() == [("x-a", "before")]
+
+
+def test_what_a_filter_may_not_set_it_may_not_remove_either() -> None:
+    headers = Headers([("content-length", b"3"), ("x-envoy-internal", b"true")])
+    for name in ("content-length", "x-envoy-internal"):
+        with pytest.raises(HeaderError):
+            del headers[name]
+
+
+def test_credentials_for_a_proxy_can_be_removed() -> None:
+    headers = Headers([("proxy-authorization", b"Basic eA==")])
+    del headers["proxy-authorization"]
+    assert not headers
+
+
+def test_envoys_own_headers_can_be_set_by_who_asked_for_it() -> None:
+    headers = Headers()
+    with pytest.raises(HeaderError, match="add 'envoy_headers' to the filter's `requires`"):
+        headers["x-envoy-max-retries"] = "1"
+    headers._allowed = frozenset({"envoy_headers"})
+    headers["x-envoy-max-retries"] = "1"
+    assert headers["x-envoy-max-retries"] == "1"
+
+
+def test_headers_that_have_left_cannot_be_edited() -> None:
+    headers = Headers([("x-a", b"1")])
+    headers._sealed = "they have left"
+    for edit in (lambda: headers.__setitem__("x-a", "2"), lambda: headers.add("x-a", "2"), lambda: headers.pop("x-a")):
+        with pytest.raises(PhaseError, match="cannot be changed: they have left"):
+            edit()
+    assert headers["x-a"] == "1"
+
+
+def test_a_value_is_text_or_bytes() -> None:
+    headers = Headers()
+    headers["x-a"] = b"\xff"
+    assert headers.get_raw("x-a") == [b"\xff"]
+    with pytest.raises(TypeError, match="takes str or bytes, not int"):
+        headers["x-a"] = 3  # type: ignore[assignment]
+
+
+def test_repr_reads_like_the_headers() -> None:
+    assert repr(Headers([("x-a", b"1"), (":path", b"/")])) == "Headers([('x-a', '1')])"
