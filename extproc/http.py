@@ -113,13 +113,22 @@ class Request(_Body):
 
     @property
     def method(self) -> str:
-        """The method, such as ``GET``. To assign it, the filter needs ``requires = {"routing"}``."""
+        """The method, such as ``GET``. To assign it, the filter needs ``requires = {"routing"}``.
+
+        HEAD stays what it is, and nothing becomes HEAD: the client knows already whether a body will follow, and would
+        take one that it does not wait for as its next response (RFC 9112 section 6.3).
+        """
         return self._pseudo(":method")
 
     @method.setter
     def method(self, value: str) -> None:
         self._needs_routing("request.method")
-        self._set_pseudo(":method", check_method(value))
+        raw = check_method(value)
+        if value != self.method and "HEAD" in (value, self.method):
+            raise HeaderError(
+                ":method", f"cannot turn from {self.method} to {value}: the body of the response hangs on it"
+            )
+        self._set_pseudo(":method", raw)
 
     @property
     def scheme(self) -> str:
