@@ -1,0 +1,3 @@
+"""Record exchanges into captures, replay them through a chain, and tell what differs."""
+
+from __future__ import annotations

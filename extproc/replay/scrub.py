@@ -1,0 +1,249 @@
+"""`Scrub`: takes the secrets out of values, by the name they stand under and by what they are.
+
+In headers, paths, attributes and metadata a secret becomes its pseudonym; in a body, which has to keep its length, its
+mask. What is found under a secret name is looked for everywhere else too: `Scrub.found` feeds a second pass.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from extproc.replay.fields import (
+    Spot,
+    json_secrets,
+    multipart_secrets,
+    parameter_secrets,
+    plain_json,
+    plain_parameter,
+)
+from extproc.replay.names import is_count, is_secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extproc.replay.pseudonym import Pseudonyms
+
+__all__ = ["Scrub"]
+
+_SCHEMES = (
+    "apikey|aws4-hmac-sha256|basic|bearer|concealed|digest|dpop|gnap|hawk|hoba|key|mutual|negotiate|ntlm|oauth"
+    "|privatetoken|scram-sha-1|scram-sha-256|token|vapid"
+)
+_SCHEME = re.compile(rb"(?i:%s)[ ]+" % _SCHEMES.encode())
+_CRUMBS = re.compile(rb"(;\s*)")
+_USERINFO = re.compile(rb"://[^/@\s:\"'<>]*:([^/@\s\"'<>]+)@")
+_DIGIT = re.compile(rb"\d")
+_FINDERS = (
+    (json_secrets, plain_json),
+    (parameter_secrets, plain_parameter),
+    (multipart_secrets, bytes),
+)
+_GZIP = b"\x1f\x8b"
+_ENCODED = re.compile(rb"^(?:\x28\xb5\x2f\xfd|\xfd7zXZ\x00|BZh)")  # zstd, xz, bzip2: nothing here can look inside
+_MAX_INFLATED = 16 * 1024 * 1024
+
+_ANYWHERE = 6
+"""Bytes from which on a secret is looked for under other names too: shorter ones would be found by chance."""
+_COOKIE_ANYWHERE = 16
+"""The same for a cookie that is not secret by its name: it may be a colour."""
+
+
+class Scrub:
+    """One pass over what belongs to one exchange.
+
+    Attributes:
+        found: the secrets met under secret names that have to go wherever else they occur.
+    """
+
+    def __init__(
+        self,
+        pseudonyms: Pseudonyms,
+        *,
+        secret_headers: frozenset[str],
+        keep: frozenset[str],
+        own: Mapping[bytes, bytes],
+        found: Mapping[bytes, bytes],
+        again: bool,
+    ) -> None:
+        """Prepares a pass.
+
+        Args:
+            pseudonyms: makes what takes the secrets' places.
+            secret_headers: headers that are secret though their names do not say so.
+            keep: names of headers, cookies, parameters and fields that are no secrets whatever they look like.
+            own: the chain's own secrets, to be replaced wherever they stand: by spelling, the secret that is meant.
+            found: the same for what an earlier pass found.
+            again: the exchange, or what led to it, has been redacted before: pseudonyms and masks in it stay.
+        """
+        self.found: set[bytes] = set()
+        self._pseudonyms = pseudonyms
+        self._headers = secret_headers
+        self._keep = keep
+        self._again = again
+        self._known = {**found, **own}
+        self._own = _any_of(own)
+        self._anything = _any_of(self._known)
+
+    def header(self, name: str, value: bytes) -> bytes:
+        """A header's value."""
+        if name in self._keep:
+            return self.text(value)
+        if name == "cookie":
+            return b"".join(self._cookie(pair) if i % 2 == 0 else pair for i, pair in enumerate(_CRUMBS.split(value)))
+        if name == "set-cookie":
+            pair, semicolon, rest = value.partition(b";")
+            return self._cookie(pair) + semicolon + self.text(rest)
+        if name in self._headers or (self._is_secret(name) and not (value.isdigit() and is_count(name))):
+            return self._credential(value)
+        return self.text(value)
+
+    def text(self, value: bytes) -> bytes:
+        """Text with no name of its own: parameters in it, the password of a URL, and known secrets."""
+        if b"=" in value:
+            value = _replace(value, parameter_secrets(value, self._is_secret), self._parameter)
+        if b"@" in value:
+            value = _replace(value, _userinfo(value), self._parameter)
+        return self._anything.sub(self._named, value)
+
+    def words(self, value: str) -> str:
+        """Text that is a string, as `text` does it."""
+        return _decoded(self.text(_encoded(value)))
+
+    def body(self, value: bytes) -> bytes:
+        """A whole body; what comes back is as long."""
+        if value.startswith(_GZIP):
+            return self._inflated(value)
+        if _ENCODED.match(value):
+            return self._pseudonyms.mask(value)
+        for find, plain in _FINDERS:
+            value = _replace(value, find(value, self._is_secret), partial(self._field, plain))
+        value = _replace(value, _userinfo(value), partial(self._field, plain_parameter))
+        return self._anything.sub(self._masked, value)
+
+    def opaque(self, value: bytes) -> bytes:
+        """A body that cannot be looked into, and so may hold anything; if it can after all, what is in it is noted."""
+        if self._made(value):
+            return value
+        self.body(value)
+        return self._pseudonyms.mask(value)
+
+    def value(self, name: str, value: Any) -> Any:
+        """An attribute or a piece of metadata, and all that is in it; `name` is what it stands under."""
+        if isinstance(value, str):
+            return _decoded(self.header(name.lower(), _encoded(value)))
+        if isinstance(value, Mapping):
+            secret = name if self._is_secret(name) else ""
+            items = cast("Mapping[str, Any]", value).items()
+            return {key: self.value(secret or key, item) for key, item in items}
+        if isinstance(value, Sequence) and not isinstance(value, bytes):
+            return [self.value(name, item) for item in cast("Sequence[object]", value)]
+        if isinstance(value, int | float) and not isinstance(value, bool) and self._is_secret(name):
+            return value if is_count(name) else type(value)(_DIGIT.sub(b"1", repr(value).encode()))
+        return value
+
+    def _is_secret(self, name: str) -> bool:
+        return is_secret_name(name) and name.lower() not in self._keep
+
+    def _cookie(self, pair: bytes) -> bytes:
+        name, equals, value = pair.partition(b"=")
+        text = name.strip().decode("latin-1")
+        if not equals:
+            return self._secret(pair)
+        if text.lower() in self._keep:
+            return name + equals + self.text(value)
+        return name + equals + self._secret(value, _ANYWHERE if is_secret_name(text) else _COOKIE_ANYWHERE)
+
+    def _credential(self, value: bytes) -> bytes:
+        """A secret header's value; a scheme such as ``Bearer`` stays."""
+        scheme = _SCHEME.match(value)
+        start = scheme.end() if scheme else 0
+        return value[:start] + self._secret(value[start:])
+
+    def _parameter(self, value: bytes) -> bytes:
+        return self._secret(plain_parameter(value))
+
+    def _secret(self, value: bytes, anywhere: int = _ANYWHERE) -> bytes:
+        """The pseudonym of a secret."""
+        return self._in_parts(value, self._pseudonyms.of, self._named, bytes, anywhere)
+
+    def _field(self, plain: Callable[[bytes], bytes], value: bytes) -> bytes:
+        """The mask of a secret in a body; `plain` says what its bytes there mean."""
+        return self._in_parts(value, self._pseudonyms.mask, self._masked, plain, _ANYWHERE)
+
+    def _in_parts(
+        self,
+        value: bytes,
+        replace: Callable[[bytes], bytes],
+        replace_known: Callable[[re.Match[bytes]], bytes],
+        plain: Callable[[bytes], bytes],
+        anywhere: int,
+    ) -> bytes:
+        """Replaces a secret; one that is built around a known one in parts, so that the known one can be restored."""
+
+        def rest(part: bytes) -> bytes:
+            if not part or self._made(part):
+                return part
+            if len(meaning := plain(part)) >= anywhere:
+                self.found.add(meaning)
+            return replace(part)
+
+        out: list[bytes] = []
+        start = 0
+        for match in self._own.finditer(value):
+            out += [rest(value[start : match.start()]), replace_known(match)]
+            start = match.end()
+        return b"".join([*out, rest(value[start:])])
+
+    def _made(self, value: bytes) -> bool:
+        return self._again and self._pseudonyms.made(value)
+
+    def _named(self, match: re.Match[bytes]) -> bytes:
+        """The pseudonym in place of a known secret, or of a pseudonym."""
+        return self._pseudonyms.seen(match[1]) if match[1] else self._pseudonyms.of(self._known[match[0]])
+
+    def _masked(self, match: re.Match[bytes]) -> bytes:
+        """The mask in place of a known secret; a pseudonym in a body stays."""
+        return match[1] or self._pseudonyms.mask(match[0])
+
+    def _inflated(self, value: bytes) -> bytes:
+        """A body compressed with gzip: left alone if a look inside shows no secret, else masked as a whole."""
+        try:
+            inflater = zlib.decompressobj(wbits=31)
+            plain = inflater.decompress(value, _MAX_INFLATED)
+        except zlib.error:
+            return self._pseudonyms.mask(value)
+        harmless = self.body(plain) == plain and inflater.eof and not inflater.unused_data
+        return value if harmless else self._pseudonyms.mask(value)
+
+
+def _any_of(known: Mapping[bytes, bytes]) -> re.Pattern[bytes]:
+    """Finds pseudonyms, as the first group, so that they stay; and all known spellings, the longest that fits."""
+    spellings = [re.escape(way) for way in sorted(known, key=len, reverse=True)]
+    return re.compile(b"|".join([rb"(redacted-[0-9a-f]{16,})", *spellings]))
+
+
+def _replace(value: bytes, spots: list[Spot], replace: Callable[[bytes], bytes]) -> bytes:
+    """`value` with what stands at `spots` replaced; digits of numbers become ones."""
+    out: list[bytes] = []
+    start = 0
+    for spot in spots:
+        old = value[spot.begin : spot.end]
+        out += [value[start : spot.begin], _DIGIT.sub(b"1", old) if spot.number else replace(old)]
+        start = spot.end
+    return b"".join([*out, value[start:]])
+
+
+def _userinfo(value: bytes) -> list[Spot]:
+    return [Spot(*match.span(1)) for match in _USERINFO.finditer(value)]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
