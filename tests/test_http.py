@@ -54,6 +54,7 @@ def test_what_envoy_protects_says_how_to_ask_for_it(attribute: str, value: str) 
     ("attribute", "value"),
     [
         ("method", "CONNECT"),
+        ("method", "HEAD"),
         ("method", "G T"),
         ("scheme", "ftp"),
         ("host", ""),
