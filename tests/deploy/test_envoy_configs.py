@@ -1,41 +1,38 @@
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from extproc.config import load_chain
-from extproc.envoy.config import EnvoyOptions, bootstrap
-from tests.deploy.tools import DEPLOY, broken, validate_envoy
+from tests.deploy.tools import DEPLOY, broken, run, validate_envoy
 
 COMPOSE = DEPLOY / "compose" / "envoy.yaml"
 SIDECAR = DEPLOY / "kubernetes" / "base" / "envoy.yaml"
-OPTIONS = {
-    COMPOSE: EnvoyOptions(
-        layout="central", listen="0.0.0.0:10000", upstream="upstream:8000", processors=("processor:9002",)
-    ),
-    SIDECAR: EnvoyOptions(
-        layout="sidecar",
-        listen="0.0.0.0:10000",
-        upstream="127.0.0.1:8000",
-        processors=("unix:/run/extproc/processor.sock",),
-    ),
-}
+CONFIGS = [COMPOSE, SIDECAR]
 
-every_config = pytest.mark.parametrize("config", OPTIONS, ids=["compose", "sidecar"])
+every_config = pytest.mark.parametrize("config", CONFIGS, ids=["compose", "sidecar"])
 
 
 def test_no_configuration_is_forgotten() -> None:
-    assert sorted(DEPLOY.rglob("envoy.yaml")) == sorted(OPTIONS)
+    assert sorted(DEPLOY.rglob("envoy.yaml")) == sorted(CONFIGS)
 
 
 @every_config
-def test_the_configuration_is_what_the_chain_beside_it_needs(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is generated, and has to be generated again when the chain or the generator changes."""
+def test_the_configuration_is_what_the_chain_beside_it_needs(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file says with which command it was written: that has to write the same file again."""
+    program, *arguments = shlex.split(config.read_text().splitlines()[1].rpartition(", ")[2])
+    shutil.copy(config.with_name("chain.yaml"), tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEMO_KEY", "demo")
-    chain = load_chain(config.with_name("chain.yaml"))
 
-    assert config.read_text() == bootstrap(chain, OPTIONS[config])
+    done = run(program, *arguments)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "envoy.yaml").read_text() == config.read_text()
 
 
 @pytest.mark.envoy
