@@ -66,16 +66,7 @@ def _modes(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
         if phase.part is Part.TRAILERS and _header_mode(node, phase) != "SEND":
             yield _mode_problem(node, phase, _header_mode(node, phase), f"{who} wants the trailers", "SEND")
         if phase.part is Part.BODY and (mode := _body_mode(node, phase)) is not BodyMode.BUFFERED:
-            yield _mode_problem(node, phase, mode.name, f"{who} {_BODY_REASONS[mode]}", "BUFFERED")
-
-
-_BODY_REASONS = {
-    BodyMode.NONE: "wants the body and would never see it",
-    BodyMode.STREAMED: "wants the body whole",
-    BodyMode.BUFFERED_PARTIAL: "wants the body whole, and the end of a large one would pass unseen",
-    BodyMode.FULL_DUPLEX_STREAMED: "wants the body whole",
-    BodyMode.GRPC: "wants the body whole",
-}
+            yield _mode_problem(node, phase, mode.name, f"{who} wants the body whole, and fails without", "BUFFERED")
 
 
 def _mode_field(phase: Phase) -> str:

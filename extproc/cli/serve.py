@@ -1,0 +1,76 @@
+"""``extproc serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from extproc.cli.values import Duration, FileMode
+from extproc.errors import CaptureError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from extproc.chain import Chain
+    from extproc.replay.recorder import Recorder
+
+__all__ = ["serve"]
+
+
+def serve(
+    chain: str,
+    /,
+    *,
+    listen: Annotated[tuple[str, ...], Parameter(negative="", show_default=", ".join)] = ("127.0.0.1:9002",),
+    socket_mode: FileMode = 0o660,
+    record: Path | None = None,
+    grace: Duration = 10.0,
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+) -> None:
+    """Run the processor: serve a chain to Envoy until SIGTERM or SIGINT, then let exchanges under way finish.
+
+    Args:
+        chain: A chain file, or module:attribute.
+        listen: Where to listen: HOST:PORT, [IPV6]:PORT or unix:/path; may be given several times.
+        socket_mode: Permissions of unix sockets, in octal.
+        record: A directory to write a capture to, with secrets replaced by pseudonyms.
+        grace: How long exchanges under way get to finish, such as 10s.
+        log_level: What is worth a line on standard error.
+    """
+    from extproc import server
+    from extproc.config import load_chain
+
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    loaded = load_chain(chain)
+    with ExitStack() as exits:
+        recorder = exits.enter_context(_recorder(record, loaded)) if record is not None else None
+        asyncio.run(
+            server.serve(
+                loaded,
+                listen,
+                observer=recorder,
+                socket_mode=socket_mode,
+                grace=grace,
+                on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
+            )
+        )
+
+
+@contextmanager
+def _recorder(directory: Path, chain: Chain) -> Generator[Recorder]:
+    from extproc.replay.recorder import Recorder
+
+    recorder = Recorder(directory, chain=chain)
+    with ExitStack() as exits:
+        try:
+            exits.enter_context(recorder)
+        except OSError as error:
+            raise CaptureError(directory, f"cannot be recorded to: {error.strerror}") from None
+        yield recorder
+    dropped = f", {recorder.dropped} dropped" if recorder.dropped else ""
+    print(f"recorded {recorder.recorded} in {recorder.path}{dropped}")

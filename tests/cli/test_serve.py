@@ -1,0 +1,94 @@
+"""`extproc serve` as a process of its own, as it runs in production."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXTPROC = Path(sys.executable).with_name("extproc")
+FILTERS = """
+from extproc import Exchange, Filter
+class Greet(Filter):
+    def on_request_headers(self, exchange: Exchange) -> None: ...
+"""
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Path:
+    (tmp_path / "served_filters.py").write_text(FILTERS)
+    file = tmp_path / "chain.yaml"
+    file.write_text("filters:\n  - use: served_filters:Greet\n")
+    return file
+
+
+@contextmanager
+def serving(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [str(EXTPROC), "serve", *(str(argument) for argument in arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ready(process: subprocess.Popen[str]) -> list[str]:
+    """The addresses of the line that says it is ready."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line.startswith("Chain(greet) is ready on "), line
+    return line.removeprefix("Chain(greet) is ready on ").strip().split(", ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_serves_and_stops_when_told_to(
+    run: Callable[..., Any], chain: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    listen = f"unix:{tmp_path}/s"
+    with serving(chain, "--listen", "127.0.0.1:0", "--listen", listen, "--socket-mode", "0600") as process:
+        tcp, unix = ready(process)
+        assert unix == listen
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+        assert [run("health", address).status for address in (tcp, unix)] == [0, 0]
+        process.send_signal(number)
+        rest, log = process.communicate(timeout=30)
+    assert (process.returncode, rest) == (0, ""), log
+
+
+def test_it_records_when_asked_to(chain: Path, tmp_path: Path) -> None:
+    with serving(chain, "--listen", "127.0.0.1:0", "--record", tmp_path / "captures") as process:
+        ready(process)
+        process.terminate()
+        rest, _ = process.communicate(timeout=30)
+    (capture,) = (tmp_path / "captures").glob("*.ndjson")
+    assert rest == f"recorded 0 in {capture}\n"
+
+
+def test_an_address_in_use_is_exit_2(chain: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        with serving(chain, "--listen", address) as process:
+            out, log = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert f"cannot listen on {address}" in log.splitlines()[-1]
+
+
+def test_a_wrong_chain_is_exit_2(run: Callable[..., Any], chain: Path) -> None:
+    chain.write_text("filters:\n  - use: nothing\n")
+    ran = run("serve", chain)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"{chain}:2:10: filters[0].use: unknown filter 'nothing'")
+
+
+def test_a_directory_that_cannot_be_recorded_to_is_exit_2(run: Callable[..., Any], chain: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run("serve", chain, "--record", tmp_path / "file" / "captures")
+    assert (ran.status, ran.err) == (2, f"{tmp_path}/file/captures: cannot be recorded to: Not a directory\n")
