@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from extproc import ConfigError
@@ -43,6 +43,7 @@ def check(text: str) -> None:
     assert len(said.splitlines()) == len(problems)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.text())
 @example('"\\UFFFFFFFF"')
 @example("%TAG ! tag:x,\n---\n!a b")
@@ -75,6 +76,7 @@ yaml_pieces = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(yaml_pieces)
 def test_any_text_that_looks_like_yaml(text: str) -> None:
     check(text)
@@ -95,18 +97,20 @@ def mapping_of(*names: str) -> st.SearchStrategy[dict[str, object]]:
 config = mapping_of("keys", "limit", "ratio", "strict", "mode", "hosts", "login", "burst")
 condition = mapping_of("path", "method", "host", "header", "not", "not_")
 used = st.sampled_from(["guards:Guard", "guards:Demanding", "guards:Talkative", "rate_limit", "api_key"])
-settings = {"with": config | values, "when": condition | values, "name": values, "on_error": values, "timeout": values}
-entry = st.fixed_dictionaries({"use": used | values}, optional=settings)
+others = {"with": config | values, "when": condition | values, "name": values, "on_error": values, "timeout": values}
+entry = st.fixed_dictionaries({"use": used | values}, optional=others)
 chain_file = st.fixed_dictionaries(
     {"filters": st.lists(entry, max_size=3) | values}, optional={"timeout": values, "version": values, "x": values}
 )
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(chain_file | values)
 def test_any_values_in_the_places_of_right_ones(value: object) -> None:
     check(json.dumps(value))
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary())
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     file = tmp_path_factory.mktemp("any") / "chain.yaml"
