@@ -1,0 +1,59 @@
+"""Filters made of functions, so that a test can say in one line what a filter does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from extproc import Exchange, Filter, Phase
+
+__all__ = ["Do", "acting", "acting_in", "acting_with"]
+
+Do = Callable[..., Any]
+
+
+class Acting(Filter):
+    """Has the hooks that `acting` gives it."""
+
+    hooks_by_name: dict[str, Do]
+
+
+def acting(
+    *, requires: frozenset[str] = frozenset(), metadata_out: frozenset[str] = frozenset(), **hooks: Do
+) -> Filter:
+    """A filter whose hooks are these functions of the exchange (and the chunk)."""
+    return _kind(frozenset(hooks), requires, metadata_out)(hooks_by_name=hooks)
+
+
+def acting_with(hooks: Mapping[str, Do]) -> Filter:
+    """A filter with these hooks, by name."""
+    return _kind(frozenset(hooks), frozenset(), frozenset())(hooks_by_name=dict(hooks))
+
+
+def acting_in(phase: Phase, do: Do, *, metadata_out: frozenset[str] = frozenset()) -> Filter:
+    """A filter with one hook, for a phase; it takes bodies whole."""
+    name = f"on_{phase.value}"
+    return _kind(frozenset({name}), frozenset(), metadata_out)(hooks_by_name={name: do})
+
+
+@cache
+def _kind(names: frozenset[str], requires: frozenset[str], metadata_out: frozenset[str]) -> type[Acting]:
+    members = {name: _chunk_hook(name) if name.endswith("_chunk") else _hook(name) for name in names}
+    settings = {"__module__": __name__, "requires": requires, "metadata_out": metadata_out}
+    kind: type[Acting] = type("Acting", (Acting,), {**members, **settings})
+    return kind
+
+
+def _hook(name: str) -> Do:
+    def hook(self: Acting, exchange: Exchange) -> Any:
+        return self.hooks_by_name[name](exchange)
+
+    return hook
+
+
+def _chunk_hook(name: str) -> Do:
+    def hook(self: Acting, exchange: Exchange, chunk: bytes) -> Any:
+        return self.hooks_by_name[name](exchange, chunk)
+
+    return hook
