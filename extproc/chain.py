@@ -75,6 +75,7 @@ class Chain:
         timeout: seconds that all hooks together may take to answer one message.
         steps: by phase, what runs, in the order in which it runs.
         completions: the filters with an `on_complete`.
+        ends_with_request_headers: no filter wants anything after the request's headers.
         conditional: the indices of the filters with a condition.
     """
 
@@ -97,6 +98,8 @@ class Chain:
         self.needs = Needs.union((judging, *(link.needs for link in self.links)))
         self.steps: dict[Phase, tuple[Step, ...]] = {phase: _steps(self.links, phase) for phase in Phase}
         self.completions = tuple(link for link in self.links if "on_complete" in type(link.filter).hooks())
+        later = [phase for phase, steps in self.steps.items() if steps and phase is not Phase.REQUEST_HEADERS]
+        self.ends_with_request_headers = not later and not self.completions
         self.conditional = frozenset(link.index for link in self.links if link.when is not None)
 
     async def start(self) -> None:

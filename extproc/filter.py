@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from extproc.phases import Phase
+from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -62,6 +62,15 @@ class Needs:
     """Edits that Envoy only takes when its mutation rules say so."""
     secret_headers: frozenset[str] = frozenset()
     """Headers whose values a capture must never hold."""
+
+    def asks_for(self, phase: Phase) -> bool:
+        """Whether Envoy has to send `phase`.
+
+        Trailers go with a body that somebody wants: a message may have trailers and no body, and about that Envoy asks
+        nobody else, so that it would pass whoever decides by the body.
+        """
+        body = Phase(f"{phase.direction.value}_body")
+        return phase in self.phases or (phase.part is Part.TRAILERS and body in self.phases)
 
     def __or__(self, other: Needs) -> Needs:
         """The needs of both."""

@@ -8,11 +8,16 @@ stand here, and an illegal edit fails in the filter that made it.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from extproc.errors import HeaderError, LimitError
+
+if TYPE_CHECKING:
+    from extproc.messages import RawHeaders
 
 __all__ = ["FRAMING", "Limits", "check_authority", "check_method", "check_name", "check_path", "check_value"]
 
@@ -50,20 +55,27 @@ class Limits:
     header_bytes: int = 60 * 1024
     """``max_request_headers_kb``: names and values together, in bytes."""
 
-    def check(self, headers: list[tuple[str, bytes]], before: list[tuple[str, bytes]]) -> None:
+    def check(self, headers: RawHeaders, before: RawHeaders, at_most: int = sys.maxsize) -> None:
         """Refuses headers over a limit; what was received over it (a larger limit over there) may stay.
+
+        Args:
+            headers: as they are now.
+            before: as they were.
+            at_most: more bytes than `headers` take, where that is known; spares counting them.
 
         Raises:
             LimitError: the edits made the headers too many or too large.
         """
         if len(headers) > max(self.header_count, len(before)):
             raise LimitError("the number of headers", len(headers), self.header_count)
+        if at_most <= self.header_bytes:
+            return
         size = header_bytes(headers)
         if size > self.header_bytes and size > header_bytes(before):
             raise LimitError("the size of the headers in bytes", size, self.header_bytes)
 
 
-def header_bytes(headers: list[tuple[str, bytes]]) -> int:
+def header_bytes(headers: RawHeaders) -> int:
     """Size of headers as Envoy counts it: names and values, in bytes."""
     return sum(map(len, chain.from_iterable(headers)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,16 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_items", "_owned", "_sealed")
+    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_sealed")
 
-    def __init__(self, items: RawHeaders | None = None) -> None:
-        """Takes headers as they came, unchecked: `items` is not copied before the first edit."""
+    def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
+        """Takes headers as they came, unchecked: `items` is not copied before the first edit.
+
+        Args:
+            items: the headers.
+            size: more bytes than they take, where that is known; spares counting them after each edit.
+        """
+        self._at_most = size or sys.maxsize
         self._items: RawHeaders = [] if items is None else items
         self._owned = items is None
         self._sealed = ""
@@ -101,6 +108,7 @@ class Headers(MutableMapping[str, str]):
         key = self._writable(name)
         raw = check_value(name, value)
         self._own().append((key, raw))
+        self._at_most += len(key) + len(raw)
 
     def __delitem__(self, name: str) -> None:
         """Removes every occurrence.
@@ -127,7 +135,8 @@ class Headers(MutableMapping[str, str]):
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        items = self._own()
+        items = self._items if self._owned else self._own()
+        self._at_most += len(key) + len(raw)
         for index, item in enumerate(items):
             if item[0] == key:
                 items[index:] = [(key, raw), *(other for other in items[index + 1 :] if other[0] != key)]

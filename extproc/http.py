@@ -32,8 +32,8 @@ class _Body:
 
     __slots__ = ("_body", "_body_sealed", "_headers", "_marks", "_trailers")
 
-    def __init__(self, items: RawHeaders | None = None) -> None:
-        self._headers = Headers(items)
+    def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
+        self._headers = Headers(items, size)
         self._body: bytes | None = None
         self._body_sealed = ""
         self._marks: tuple[str, int | None] = _NO_MARKS
@@ -285,10 +285,10 @@ class Response(_Body):
         self._marks = (self._marks[0], None if value is None else int(value))
 
     @classmethod
-    def _received(cls, items: RawHeaders) -> Self:
+    def _received(cls, items: RawHeaders, size: int = 0) -> Self:
         """The upstream's response, as it came."""
         response = cls.__new__(cls)
-        _Body.__init__(response, items)
+        _Body.__init__(response, items, size)
         return response
 
     def _copy(self) -> Response:

@@ -133,6 +133,8 @@ class ExchangeMachine:
         else:
             answer = await self._on_trailers(message)
         self._pending = False
+        if self._chain.ends_with_request_headers and self.events is None:
+            self._leave_early(message)
         return None if message.observability else answer
 
     async def close(self) -> bool:
@@ -142,6 +144,8 @@ class ExchangeMachine:
         self._closed = self.over = True
         exchange = self.exchange
         exchange.ended = exchange.ended or ("cancelled" if self._pending else "complete")
+        if not self._chain.completions:
+            return True
         for side in (exchange._request, exchange._response):
             if side is not None:
                 side._seal(_GONE)
@@ -155,6 +159,16 @@ class ExchangeMachine:
         if cancelled is not None:
             raise cancelled
         return True
+
+    def _leave_early(self, message: Message) -> None:
+        """Ends the exchange once no filter wants any more of it: then a clean end of the stream bypasses nobody.
+
+        It spares Envoy the reset, and us the wait for it. Not while a body is on its way in a mode that has us carry
+        it.
+        """
+        protocol = message.protocol
+        if protocol is not None and protocol.request_body is protocol.response_body is BodyMode.NONE:
+            self.over = True
 
     def break_off(self, abort: Abort) -> Abort:
         """Ends the exchange with an error: from here on there are no answers."""
@@ -185,7 +199,7 @@ class ExchangeMachine:
 
     async def _on_headers(self, message: Message) -> Answer:
         phase, headers = message.phase, message.headers
-        side = self._begin(phase, headers)
+        side = self._begin(phase, headers, message.size)
         body = side._body = b"" if message.end_of_stream else None
         stage = _Stage(phase, _HEADERS_RULE[phase], side, side._headers, headers, body)
         verdict = await self._run(stage, self._chain.steps[phase])
@@ -197,9 +211,11 @@ class ExchangeMachine:
         phase, mode = message.phase, self._mode(message.phase.direction)
         if mode not in _ONE_TO_ONE:
             return self.break_off(Abort("UNIMPLEMENTED", f"extproc.body_mode_{mode.name.lower()}"))
-        if mode is not BodyMode.BUFFERED:
-            return UNCHANGED[phase]
         side = self._side(phase)
+        if mode is not BodyMode.BUFFERED:
+            stage = _Stage(phase, RULES[phase, mode], side, side._headers, side._headers._items, None)
+            verdict = self._refuse_mode(stage)  # not done before where Envoy did not show the headers
+            return UNCHANGED[phase] if verdict is None else await self._conclude(verdict, stage)
         side._body = message.body
         fields = side._headers
         stage = _Stage(phase, RULES[phase, mode], side, fields, fields._snapshot(), message.body)
@@ -208,17 +224,18 @@ class ExchangeMachine:
 
     async def _on_trailers(self, message: Message) -> Answer:
         phase, side = message.phase, self._side(message.phase)
-        side._trailers = Headers(message.headers)
+        side._trailers = Headers(message.headers, message.size)
         rule = RULES[phase, self._mode(phase.direction)]
         stage = _Stage(phase, rule, side, side._trailers, message.headers, side._body)
         _open(stage)
-        return await self._conclude(await self._run(stage, self._chain.steps[phase]), stage)
+        verdict = await self._run_missed_body(stage) or await self._run(stage, self._chain.steps[phase])
+        return await self._conclude(verdict, stage)
 
-    def _begin(self, phase: Phase, headers: RawHeaders) -> Request | Response:
+    def _begin(self, phase: Phase, headers: RawHeaders, size: int = 0) -> Request | Response:
         if phase is Phase.REQUEST_HEADERS:
-            request = self.exchange._request = Request(headers)
+            request = self.exchange._request = Request(headers, size)
             return request
-        response = self.exchange._response = Response._received(headers)
+        response = self.exchange._response = Response._received(headers, size)
         return response
 
     def _side(self, phase: Phase) -> Request | Response:
@@ -257,7 +274,7 @@ class ExchangeMachine:
                 if response is not None:
                     response = response if isinstance(response, Response) else await self._settled(link, response)
                 if fields._items is not before[0]:
-                    self._limits.check(fields._items, before[0])
+                    self._limits.check(fields._items, before[0], fields._at_most)
                 if response is not None:
                     response = self._checked(response, stage)
             except (Exception, asyncio.CancelledError) as error:
@@ -283,6 +300,15 @@ class ExchangeMachine:
         if not side._body and isinstance(side, Response) and self._has_no_content(side._headers._items):
             return None
         return await self._run(early, self._chain.steps[phase])
+
+    async def _run_missed_body(self, stage: _Stage) -> _Verdict:
+        """Body hooks in a trailers phase that no body came before: they may still refuse, but edit nothing any more."""
+        side = stage.side
+        if side._body is not None:
+            return None
+        side._body = b""
+        missed = _Stage(stage.phase, stage.rule, side, side._headers, side._headers._items, b"")
+        return await self._run(missed, self._chain.steps[_BODY_OF[stage.phase.direction]])
 
     def _refuse_mode(self, stage: _Stage) -> _Verdict:
         """A body follows; filters that want it fail by their policy if Envoy won't send it whole: no silent bypass."""
@@ -407,6 +433,8 @@ class ExchangeMachine:
             side._body != had or _status(stage.headers) != _status(side._headers._items)
         ):
             was_bodiless, is_bodiless = self._has_no_content(stage.headers), self._has_no_content(side._headers._items)
+            if had == b"" and not self.exchange.request.method:
+                was_bodiless = is_bodiless = True  # Envoy's own answer to we do not know what: it may have been HEAD
             if is_bodiless and was_bodiless:
                 side._body = had
             elif is_bodiless:

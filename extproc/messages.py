@@ -54,6 +54,8 @@ class Message:
     protocol: Protocol | None = None
     observability: bool = False
     """Envoy neither waits for an answer nor reads one."""
+    size: int = field(default=0, compare=False, repr=False)
+    """Bytes that the message took on the wire, and so more than its headers take; 0 if nobody knows."""
 
 
 @quick

@@ -11,7 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from extproc.errors import PeerError
 from extproc.messages import Message, Protocol
 from extproc.phases import BodyMode, Part, Phase
-from extproc.wire.ext_proc_pb2 import ProcessingRequest
+from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProtocolConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct, Value
 
     from extproc.messages import RawHeaders
-    from extproc.wire.core_pb2 import HeaderMap
-    from extproc.wire.ext_proc_pb2 import ProtocolConfiguration
 
 __all__ = ["decode"]
 
@@ -46,15 +44,21 @@ def decode(data: bytes) -> Message | None:
         return None
     phase = _PHASES[arm]
     part: Any = getattr(request, arm)
+    headers: RawHeaders = []
+    if phase.part is Part.HEADERS:  # Envoy fills `raw_value` only; others that speak the protocol may fill `value`
+        headers = [(header.key, header.raw_value or header.value.encode()) for header in part.headers.headers]
+    elif phase.part is Part.TRAILERS:
+        headers = [(header.key, header.raw_value or header.value.encode()) for header in part.trailers.headers]
     return Message(
         phase,
-        headers=_headers(part, phase.part),
-        body=part.body if phase.part is Part.BODY else b"",
-        end_of_stream=phase.part is Part.TRAILERS or part.end_of_stream,
-        attributes=_struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else {},
-        metadata=_metadata(request) if request.HasField("metadata_context") else {},
-        protocol=_protocol(request.protocol_config) if request.HasField("protocol_config") else None,
-        observability=request.observability_mode,
+        headers,
+        part.body if phase.part is Part.BODY else b"",
+        phase.part is Part.TRAILERS or part.end_of_stream,
+        _struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else {},
+        _metadata(request) if request.HasField("metadata_context") else {},
+        _protocol(request.protocol_config.SerializeToString()) if request.HasField("protocol_config") else None,
+        request.observability_mode,
+        len(data),
     )
 
 
@@ -69,23 +73,14 @@ def _check_unanswerable(request: ProcessingRequest) -> None:
         )
 
 
-def _headers(message: Any, part: Part) -> RawHeaders:
-    """Envoy fills `raw_value` only; others that speak the protocol may fill `value`."""
-    if part is Part.BODY:
-        return []
-    headers: HeaderMap = message.headers if part is Part.HEADERS else message.trailers
-    return [(header.key, header.raw_value or header.value.encode()) for header in headers.headers]
-
-
-def _protocol(config: ProtocolConfiguration) -> Protocol:
-    return _protocol_of(
-        config.request_body_mode, config.response_body_mode, config.send_body_without_waiting_for_header_response
+@lru_cache(maxsize=128)  # a listener says the same on every stream
+def _protocol(data: bytes) -> Protocol:
+    config = ProtocolConfiguration.FromString(data)
+    return Protocol(
+        _body_mode(config.request_body_mode),
+        _body_mode(config.response_body_mode),
+        config.send_body_without_waiting_for_header_response,
     )
-
-
-@lru_cache(maxsize=128)
-def _protocol_of(request_body: int, response_body: int, without_waiting: bool) -> Protocol:  # noqa: FBT001 (a cache key)
-    return Protocol(_body_mode(request_body), _body_mode(response_body), without_waiting)
 
 
 def _body_mode(number: int) -> BodyMode:

@@ -57,10 +57,7 @@ def _common(answer: Continue, mutation: bytes) -> bytes:
 
 def _option(edit: HeaderEdit) -> bytes:
     """A ``HeaderValueOption``. ``append``, a BoolValue, is deprecated, and the only thing Envoy's ext_proc looks at."""
-    value = edit.value
-    size = len(value)
-    header = _key(edit.name) + (b"\x1a" + _BYTES[size] if size < _SHORT else b"\x1a" + _varint(size)) + value
-    option = _field(1, header)
+    option = _field(1, _key(edit.name) + _field(3, edit.value))
     return option + b"\x12\x02\x08\x01" if edit.append else option
 
 
