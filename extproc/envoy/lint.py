@@ -61,12 +61,16 @@ def _modes(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
     if chain.needs.phases & _RESPONSE and _header_mode(node, Phase.RESPONSE_HEADERS) == "SKIP":
         who = _who(chain, "phases", *_RESPONSE)
         yield _mode_problem(node, Phase.RESPONSE_HEADERS, "SKIP", f"{who} works on the response", "SEND")
-    for phase in sorted(chain.needs.phases, key=lambda phase: phase.value):
+    for phase in sorted(filter(chain.needs.asks_for, Phase), key=lambda phase: phase.value):
         who = _who(chain, "phases", phase)
         if phase.part is Part.TRAILERS and _header_mode(node, phase) != "SEND":
-            yield _mode_problem(node, phase, _header_mode(node, phase), f"{who} wants the trailers", "SEND")
+            wanted = f"{who} wants the trailers" if who else _ALONE
+            yield _mode_problem(node, phase, _header_mode(node, phase), wanted, "SEND")
         if phase.part is Part.BODY and (mode := _body_mode(node, phase)) is not BodyMode.BUFFERED:
             yield _mode_problem(node, phase, mode.name, f"{who} wants the body whole, and fails without", "BUFFERED")
+
+
+_ALONE = "trailers that come without a body pass every filter that wants one"
 
 
 def _mode_field(phase: Phase) -> str:

@@ -112,7 +112,8 @@ def test_an_envoy_that_gives_too_little_is_exit_1(run: Callable[..., Any], folde
         "        forwarding_namespaces: {untyped: [envoy.filters.http.jwt_authn]}\n"
         "        receiving_namespaces: {untyped: [login]}\n"
         "      processing_mode:\n"
-        "        {request_body_mode: BUFFERED, response_body_mode: STREAMED, response_trailer_mode: SEND}\n"
+        "        {request_body_mode: BUFFERED, response_body_mode: STREAMED,\n"
+        "         request_trailer_mode: SEND, response_trailer_mode: SEND}\n"
     )
     ran = run("check", "chain.yaml", "--envoy", "envoy.yaml")
     assert (ran.status, ran.err) == (1, "")

@@ -10,10 +10,9 @@ import pytest
 import yaml
 
 from extproc import Chain, Filter, Use
-from extproc.envoy.config import EnvoyOptions
+from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import Connection, Handler, PlainReply, PlainRequest
 from extproc.testing import Gateway
-from extproc.testing import gateway as gateway_module
 
 Config: TypeAlias = dict[str, Any]
 
@@ -51,7 +50,7 @@ async def behind_envoy(
     """
     with pytest.MonkeyPatch.context() as patch:
         if edit is not None:
-            patch.setattr(gateway_module, "bootstrap", _edited(edit))
+            patch.setattr("extproc.testing.gateway.bootstrap", _edited(edit))
         async with Gateway(Chain(filters, timeout=timeout), upstream=upstream, options=options) as gateway:
             yield gateway
             stats = await gateway.stats()
@@ -66,12 +65,10 @@ async def one_after_the_other(gateway: Gateway, *requests: PlainRequest) -> list
 
 
 def _edited(edit: Callable[[Config, Config], None]) -> Callable[[Chain, EnvoyOptions], str]:
-    generate = gateway_module.bootstrap
-
-    def bootstrap(chain: Chain, options: EnvoyOptions) -> str:
-        config = yaml.safe_load(generate(chain, options))
+    def spoilt(chain: Chain, options: EnvoyOptions) -> str:
+        config = yaml.safe_load(bootstrap(chain, options))
         manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
         edit(manager, manager["http_filters"][0]["typed_config"])
         return yaml.safe_dump(config)
 
-    return bootstrap
+    return spoilt

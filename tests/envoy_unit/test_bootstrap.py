@@ -47,10 +47,13 @@ def cluster(config: Any, name: str) -> Any:
     ("phases", "mode"),
     [
         ([Phase.REQUEST_HEADERS], {}),
-        ([Phase.REQUEST_BODY], {"request_body_mode": "BUFFERED"}),
+        ([Phase.REQUEST_BODY], {"request_body_mode": "BUFFERED", "request_trailer_mode": "SEND"}),
         ([Phase.REQUEST_TRAILERS], {"request_trailer_mode": "SEND"}),
         ([Phase.RESPONSE_HEADERS], {"response_header_mode": "SEND"}),
-        ([Phase.RESPONSE_BODY], {"response_header_mode": "SEND", "response_body_mode": "BUFFERED"}),
+        (
+            [Phase.RESPONSE_BODY],
+            {"response_header_mode": "SEND", "response_body_mode": "BUFFERED", "response_trailer_mode": "SEND"},
+        ),
         ([Phase.RESPONSE_TRAILERS], {"response_header_mode": "SEND", "response_trailer_mode": "SEND"}),
     ],
     ids=lambda value: value[0].value if isinstance(value, list) else "",

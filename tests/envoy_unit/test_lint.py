@@ -33,6 +33,10 @@ class Optional(Filter):
     def on_request_headers(self, exchange: Exchange) -> None: ...
 
 
+class Reader(Filter):
+    def on_request_body(self, exchange: Exchange) -> None: ...
+
+
 GUARDED = Chain([Guard()], timeout=0.5)
 OPTIONAL = Chain([Optional()], timeout=0.1)
 EMPTY = Chain([])
@@ -96,7 +100,15 @@ def test_nothing_is_found_where_nothing_is_wrong(config: object) -> None:
     assert findings(GUARDED, config) == {}
 
 
-@pytest.mark.parametrize("chain", [GUARDED, OPTIONAL, EMPTY], ids=repr)
+def test_trailers_go_with_a_body_since_they_may_come_without_one() -> None:
+    config = without(FILTER, "processing_mode", "request_trailer_mode")
+    assert findings(Chain([Reader()], timeout=0.5), config) == {
+        "processing_mode.request_trailer_mode": "is DEFAULT by default, but trailers that come without a body pass "
+        "every filter that wants one: set request_trailer_mode: SEND"
+    }
+
+
+@pytest.mark.parametrize("chain", [GUARDED, OPTIONAL, EMPTY, Chain([Reader()])], ids=repr)
 @pytest.mark.parametrize("options", [EnvoyOptions(), EnvoyOptions(layout="central", processors=("processor:9002",))])
 def test_what_we_generate_is_what_a_chain_needs(chain: Chain, options: EnvoyOptions) -> None:
     assert lint(chain, parse_document(bootstrap(chain, options), "envoy.yaml")) == []

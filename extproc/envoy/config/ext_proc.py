@@ -85,16 +85,16 @@ def _grpc_service() -> v3.core.GrpcService:
 
 
 def _processing_mode(asked: Asked) -> v3.ext_proc.ProcessingMode:
-    """Exactly what the chain wants, and the headers of every direction of which it wants anything."""
-    phases = asked.needs.phases
+    """Exactly what the chain needs, and the headers of every direction of which it needs anything."""
+    phases, asks_for = asked.needs.phases, asked.needs.asks_for
     response = any(phase.direction is Direction.RESPONSE for phase in phases)
     return v3.ext_proc.ProcessingMode(
         request_header_mode=_SEND if asked.anything else _SKIP,
         response_header_mode=_SEND if response else _SKIP,
         request_body_mode=_BUFFERED if Phase.REQUEST_BODY in phases else _NONE,
         response_body_mode=_BUFFERED if Phase.RESPONSE_BODY in phases else _NONE,
-        request_trailer_mode=_SEND if Phase.REQUEST_TRAILERS in phases else _SKIP,
-        response_trailer_mode=_SEND if Phase.RESPONSE_TRAILERS in phases else _SKIP,
+        request_trailer_mode=_SEND if asks_for(Phase.REQUEST_TRAILERS) else _SKIP,
+        response_trailer_mode=_SEND if asks_for(Phase.RESPONSE_TRAILERS) else _SKIP,
     )
 
 

@@ -90,8 +90,8 @@ def _mode(chain: Chain) -> ProcessingMode:
         response_headers=any(phase.direction is Direction.RESPONSE for phase in phases),
         request_body=BodyMode.BUFFERED if Phase.REQUEST_BODY in phases else BodyMode.NONE,
         response_body=BodyMode.BUFFERED if Phase.RESPONSE_BODY in phases else BodyMode.NONE,
-        request_trailers=Phase.REQUEST_TRAILERS in phases,
-        response_trailers=Phase.RESPONSE_TRAILERS in phases,
+        request_trailers=chain.needs.asks_for(Phase.REQUEST_TRAILERS),
+        response_trailers=chain.needs.asks_for(Phase.RESPONSE_TRAILERS),
     )
 
 
