@@ -39,7 +39,7 @@ Scene: TypeAlias = Callable[["Service", Callable[[float], None]], Awaitable[Seen
 
 
 async def no_key(service: Service, progress: Callable[[float], None]) -> Seen:
-    """Three requests without a key"""
+    """Three requests without a key."""
     replies = [await service.get("/orders") for _ in range(3)]
     progress(1)
     held = _statuses(replies) == {401: 3} and not service.stable.requests
@@ -47,7 +47,7 @@ async def no_key(service: Service, progress: Callable[[float], None]) -> Seen:
 
 
 async def good_key(service: Service, progress: Callable[[float], None]) -> Seen:
-    """The same with a good key"""
+    """The same with a good key."""
     replies = [await service.get(f"/orders/{number}", x_api_key=KEY) for number in range(3)]
     progress(1)
     last = service.stable.requests[-1]
@@ -58,7 +58,7 @@ async def good_key(service: Service, progress: Callable[[float], None]) -> Seen:
 
 
 async def over_the_limit(service: Service, progress: Callable[[float], None]) -> Seen:
-    """One user in a hurry, over the limit of 5 a minute"""
+    """One user in a hurry, over the limit of 5 a minute."""
     replies: list[PlainReply] = []
     for number in range(RUSH):
         replies.append(await service.get("/search", x_api_key=KEY, x_user="impatient"))
@@ -69,7 +69,7 @@ async def over_the_limit(service: Service, progress: Callable[[float], None]) ->
 
 
 async def split(service: Service, progress: Callable[[float], None]) -> Seen:
-    """200 users, 80 % stable and 20 % canary, each twice"""
+    """200 users, 80 % stable and 20 % canary, each twice."""
     before = len(service.stable.requests)
     first: dict[str, bytes | None] = {}
     strays = 0
@@ -94,7 +94,7 @@ def _statuses(replies: list[PlainReply]) -> Counter[int]:
 
 
 def _counted(replies: list[PlainReply]) -> str:
-    return ", ".join(f"{count} × {status}" for status, count in sorted(_statuses(replies).items()))
+    return ", ".join(f"{count} x {status}" for status, count in sorted(_statuses(replies).items()))
 
 
 def _text(value: bytes | None) -> str:
