@@ -94,7 +94,13 @@ class Filter(BaseModel):
     private attributes that `start` makes and `stop` closes. A hook that is not overridden costs nothing.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # a wrong value may be a secret
+    )
 
     on_error: ClassVar[OnError] = "deny"
     """The failure policy unless the chain says otherwise. Right for anything that guards access."""

@@ -7,20 +7,19 @@ import logging
 import shlex
 import signal
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from extproc.errors import CaptureError, EnvoyError
+from extproc.cli.recording import recording
+from extproc.errors import EnvoyError
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.envoy.binary import RunningEnvoy
     from extproc.envoy.config import EnvoyOptions
-    from extproc.replay.recorder import Recorder
 
 __all__ = ["config", "run"]
 
@@ -89,23 +88,13 @@ async def _run(chain: Chain, options: EnvoyOptions, record: Path | None) -> None
     from extproc.server import GrpcioFront
 
     stop = _stop_signal()
-    with ExitStack() as exits:
-        recorder = _recorder(exits, record, chain) if record else None
+    with recording(record, chain) as recorder:
         async with GrpcioFront(chain, [_ANY_PORT], observer=recorder) as front:
             options = replace(options, processors=tuple(front.addresses))
             async with RunningEnvoy(bootstrap(chain, options), keep_output=False) as envoy:
                 capture = str(recorder.path) if recorder else ""
                 print(_announcement(chain, options, envoy, capture), file=sys.stderr)
                 await _until(stop, envoy)
-
-
-def _recorder(exits: ExitStack, directory: Path, chain: Chain) -> Recorder:
-    from extproc.replay.recorder import Recorder
-
-    try:
-        return exits.enter_context(Recorder(directory, chain=chain))
-    except OSError as error:
-        raise CaptureError(directory, f"cannot record: {error.strerror}") from error
 
 
 def _stop_signal() -> asyncio.Event:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from extproc.cli.recording import recording
 from extproc.cli.values import Duration, FileMode
-from extproc.errors import CaptureError
-
-if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from extproc.chain import Chain
-    from extproc.replay.recorder import Recorder
 
 __all__ = ["serve"]
 
@@ -47,8 +40,7 @@ def serve(
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     loaded = load_chain(chain)
-    with ExitStack() as exits:
-        recorder = exits.enter_context(_recorder(record, loaded)) if record is not None else None
+    with recording(record, loaded) as recorder:
         asyncio.run(
             server.serve(
                 loaded,
@@ -59,18 +51,3 @@ def serve(
                 on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
             )
         )
-
-
-@contextmanager
-def _recorder(directory: Path, chain: Chain) -> Generator[Recorder]:
-    from extproc.replay.recorder import Recorder
-
-    recorder = Recorder(directory, chain=chain)
-    with ExitStack() as exits:
-        try:
-            exits.enter_context(recorder)
-        except OSError as error:
-            raise CaptureError(directory, f"cannot be recorded to: {error.strerror}") from None
-        yield recorder
-    dropped = f", {recorder.dropped} dropped" if recorder.dropped else ""
-    print(f"recorded {recorder.recorded} in {recorder.path}{dropped}")

@@ -82,7 +82,7 @@ class GrpcioFront:
         self._grace = grace
         self._ids = exchange_ids()
         self._health = health.HealthServicer()
-        self._server = grpc.aio.server(options=_options(max_message_bytes))
+        self._max_message_bytes = max_message_bytes
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -94,6 +94,8 @@ class GrpcioFront:
         async with AsyncExitStack() as exits:
             await self._chain.start()
             exits.push_async_callback(self._chain.stop)
+            # Not earlier: grpc.aio ties a server to the loop it is made in.
+            self._server = grpc.aio.server(options=_options(self._max_message_bytes))
             self._server.add_generic_rpc_handlers((self._handlers(),))
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             self.addresses = [self._bind(address) for address in self.addresses]

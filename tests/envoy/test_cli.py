@@ -166,7 +166,7 @@ async def test_a_run_records_what_it_is_told_to(tmp_path: Path) -> None:
     [
         (["--upstream", NOBODY, "--listen", "{taken}"], "cannot bind '{taken}': Address already in use"),
         (["--upstream", "nonsense"], "upstream 'nonsense' is malformed: use http://HOST:PORT"),
-        (["--upstream", NOBODY, "--listen", ANY, "--record", "{file}"], "cannot record: File exists"),
+        (["--upstream", NOBODY, "--listen", ANY, "--record", "{file}"], "cannot be recorded to: File exists"),
     ],
     ids=["port taken", "upstream malformed", "record"],
 )
