@@ -29,12 +29,16 @@ def dial() -> Dial:
         async with grpc.aio.insecure_channel(address, options=options) as channel:
             rpc = channel.stream_stream(
                 METHOD,
-                request_serializer=lambda message: message if isinstance(message, bytes) else message.SerializeToString(),
+                request_serializer=_serialized,
                 response_deserializer=ProcessingResponse.FromString,
             )
             yield rpc(wait_for_ready=True, timeout=20)
 
     return opened
+
+
+def _serialized(message: ProcessingRequest | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
 
 
 def headers_message(*, end_of_stream: bool = True, **headers: str) -> ProcessingRequest:

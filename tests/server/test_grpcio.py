@@ -15,7 +15,7 @@ from extproc.server import GrpcioFront
 from extproc.trace import Event
 from extproc.wire import SERVICE
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
-from tests.server.conftest import Dial, body_message, headers_message
+from tests.server.conftest import Call, Dial, body_message, headers_message
 
 
 class Tag(Filter):
@@ -36,6 +36,11 @@ class Secretive(Filter):
 class Upper(Filter):
     def on_request_body(self, exchange: Exchange) -> None:
         exchange.request.body = exchange.request.body.upper()
+
+
+async def read_to_end(call: Call) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
 
 
 @pytest.fixture(params=["tcp", "tcp6", "unix"])
@@ -82,8 +87,7 @@ async def test_a_message_that_cannot_be_answered_ends_the_stream_with_an_error(
         for message in messages:
             await call.write(message)
         with pytest.raises(grpc.aio.AioRpcError):
-            while await call.read() is not grpc.aio.EOF:
-                pass
+            await read_to_end(call)
         assert (await call.code(), await call.details()) == (code, details)
 
 
