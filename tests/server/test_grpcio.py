@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import grpc
 import pytest
@@ -154,7 +155,8 @@ async def test_stopping_reports_unhealthy_then_lets_an_exchange_finish(dial: Dia
     async with asyncio.TaskGroup() as tasks:
         await front.__aenter__()
         async with dial(front.addresses[0]) as call, grpc.aio.insecure_channel(front.addresses[0]) as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+            stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs know the synchronous one only
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE))
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
             await call.write(headers_message())
             await entered.wait()
