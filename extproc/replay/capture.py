@@ -77,6 +77,13 @@ class CapturedMessage:
     answer: Answer | None
     now: float
     """Unix seconds; exactly the `exchange.now` that the filters saw."""
+    number: int = 0
+    """Its place among all messages of the capture, for those that came at the very same time."""
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """What to sort by for the order in which messages came."""
+        return self.now, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,11 @@ class CapturedExchange:
     def started(self) -> float:
         """When the first message came, in Unix seconds."""
         return self.messages[0].now
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """What to sort by for the order in which exchanges began."""
+        return self.messages[0].place
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     from extproc.messages import RawHeaders
 
-__all__ = ["decode_exchange", "decode_footer", "decode_header", "encode_exchange", "encode_footer", "encode_header"]
+__all__ = [
+    "decode_exchange",
+    "decode_footer",
+    "decode_header",
+    "encode_exchange",
+    "encode_footer",
+    "encode_header",
+    "json_bytes",
+]
 
 _T = TypeVar("_T")
 _Object = dict[str, Any]
@@ -82,7 +90,8 @@ def _line(value: _Object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
-def _bytes(value: bytes) -> str | dict[str, str]:
+def json_bytes(value: bytes) -> str | dict[str, str]:
+    """Bytes as JSON: text where they are printable UTF-8, else base64."""
     try:
         text = value.decode()
     except UnicodeDecodeError:
@@ -101,11 +110,12 @@ def _message(item: CapturedMessage) -> _Object:
     message = item.message
     protocol = message.protocol
     return {
+        "number": item.number,
         "now": item.now,
         "phase": message.phase.value,
         **_set(
-            headers=[[name, _bytes(value)] for name, value in message.headers],
-            body=_bytes(message.body),
+            headers=[[name, json_bytes(value)] for name, value in message.headers],
+            body=json_bytes(message.body),
             end_of_stream=message.end_of_stream,
             attributes=dict(message.attributes),
             metadata=dict(message.metadata),
@@ -124,11 +134,13 @@ def _message(item: CapturedMessage) -> _Object:
 def _answer(answer: Answer) -> _Object:
     if isinstance(answer, Abort):
         return {"abort": answer.code, "reason": answer.reason}
-    edits = [[edit.name, _bytes(edit.value), *(["append"] if edit.append else [])] for edit in answer.set_headers]
+    edits = [[edit.name, json_bytes(edit.value), *(["append"] if edit.append else [])] for edit in answer.set_headers]
     if isinstance(answer, Immediate):
         return {
             "immediate": answer.status,
-            **_set(set_headers=edits, body=_bytes(answer.body), details=answer.details, metadata=dict(answer.metadata)),
+            **_set(
+                set_headers=edits, body=json_bytes(answer.body), details=answer.details, metadata=dict(answer.metadata)
+            ),
             **({} if answer.grpc_status is None else {"grpc_status": answer.grpc_status}),
         }
     return {
@@ -140,13 +152,13 @@ def _answer(answer: Answer) -> _Object:
             clear_route_cache=answer.clear_route_cache,
             metadata=dict(answer.metadata),
         ),
-        **({} if answer.body is None else {"body": _bytes(answer.body)}),
+        **({} if answer.body is None else {"body": json_bytes(answer.body)}),
     }
 
 
 def _event(event: Event) -> _Object:
     changes = [
-        [change.what, [_bytes(value) for value in change.before], [_bytes(value) for value in change.after]]
+        [change.what, [json_bytes(value) for value in change.before], [json_bytes(value) for value in change.after]]
         for change in event.changes
     ]
     return {
@@ -274,7 +286,9 @@ def _decode_message(value: Mapping[str, Any]) -> CapturedMessage:
         observability=_flag(value, "observability"),
     )
     answer = value["answer"]
-    return CapturedMessage(message, None if answer is None else _decode_answer(answer), _number(value, "now"))
+    return CapturedMessage(
+        message, None if answer is None else _decode_answer(answer), _number(value, "now"), _get(value, "number", int)
+    )
 
 
 def _decode_protocol(value: Mapping[str, Any]) -> Protocol:

@@ -174,7 +174,7 @@ class CaptureReader:
         Raises:
             CaptureError: as iterating does.
         """
-        places = [(exchange.started, self._line, self._offset) for exchange in self]
+        places = [(exchange.place, self._line, self._offset) for exchange in self]
         for _, line, offset in sorted(places):
             self._file.seek(offset)
             self._line = line - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from extproc.replay.pseudonym import Pseudonyms, ensure_key
 from extproc.replay.redact import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -77,6 +78,7 @@ class Recorder:
         self._keep = frozenset(keep)
         self._clock = clock or SystemClock()
         self._max_bytes = max_bytes
+        self._numbers = itertools.count()
         self._room = _Room(max_held_bytes)
         self._queue: SimpleQueue[_Watch | None] = SimpleQueue()
         self._redactor: Redactor | None = None
@@ -121,7 +123,7 @@ class Recorder:
 
     def begin(self, exchange_id: str) -> _Watch:
         """An exchange begins."""
-        return _Watch(exchange_id, self._room, self._queue)
+        return _Watch(exchange_id, self._numbers, self._room, self._queue)
 
     def _begin_redaction(self) -> Redaction:
         pseudonyms = Pseudonyms(ensure_key(self._directory))
@@ -185,8 +187,11 @@ class _Watch:
         whole: there was room for all of it.
     """
 
-    def __init__(self, exchange_id: str, room: _Room, queue: SimpleQueue[_Watch | None]) -> None:
+    def __init__(
+        self, exchange_id: str, numbers: Iterator[int], room: _Room, queue: SimpleQueue[_Watch | None]
+    ) -> None:
         self.exchange_id = exchange_id
+        self._numbers = numbers
         self.whole = True
         self._room = room
         self._queue = queue
@@ -200,7 +205,7 @@ class _Watch:
         size = _size(message, answer)
         if self.whole and self._room.take(size):
             self._size += size
-            self._messages.append(CapturedMessage(message, answer, now))
+            self._messages.append(CapturedMessage(message, answer, now, next(self._numbers)))
         else:
             self.whole = False
             self.forget()

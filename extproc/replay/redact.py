@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from extproc.messages import Abort, Answer, Continue, Immediate, Message
 from extproc.phases import Direction, Phase
-from extproc.replay.capture import CapturedExchange, CapturedMessage
 from extproc.replay.own import spellings
 from extproc.replay.scrub import Scrub
 from extproc.trace import Change, Event
@@ -21,12 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from extproc.messages import RawHeaders
+    from extproc.replay.capture import CapturedExchange
     from extproc.replay.pseudonym import Pseudonyms
 
 __all__ = ["Redactor"]
 
 _KNOWN_BYTES = 4
 """Bytes from which on a chain's own secret is looked for everywhere: shorter ones would be found by chance."""
+
+_SURE_BYTES = 8
+"""Bytes from which on what a client sends twice is taken for one secret: shorter ones are looked for only in what
+filters say, where a copy is likelier than chance."""
 
 _READABLE = (b"", b"identity", b"gzip", b"x-gzip")
 """Content codings that a secret can be found in."""
@@ -56,14 +60,17 @@ class Redactor:
         self._pseudonyms = pseudonyms
         self._secret_headers = frozenset(name.lower() for name in secret_headers)
         self._keep = frozenset(name.lower() for name in keep)
-        self._own = _known(secrets)
+        self._own = _known({secret: pseudonyms.of(secret) for secret in secrets})
         self._again = again
 
     def exchange(self, exchange: CapturedExchange) -> CapturedExchange:
         """The exchange without its secrets."""
         first = self._scrub({})
-        result = _exchange(first, exchange)
-        return _exchange(self._scrub(_known(first.found)), exchange) if first.found else result
+        result = _exchange(first, first, exchange)
+        if not first.found:
+            return result
+        sure = {secret: stand_in for secret, stand_in in first.found.items() if len(secret) >= _SURE_BYTES}
+        return _exchange(self._scrub(_known(sure)), self._scrub(_known(first.found)), exchange)
 
     def _scrub(self, found: Mapping[bytes, bytes]) -> Scrub:
         return Scrub(
@@ -76,21 +83,24 @@ class Redactor:
         )
 
 
-def _known(secrets: Iterable[bytes]) -> dict[bytes, bytes]:
-    """By spelling, the secret that is meant."""
-    long = [secret for secret in secrets if len(secret) >= _KNOWN_BYTES]
-    return {way: secret for secret in long for way in spellings(secret) if len(way) >= _KNOWN_BYTES}
+def _known(secrets: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """By spelling, what takes the place of a secret; `secrets` says it for each."""
+    long = {secret: stand_in for secret, stand_in in secrets.items() if len(secret) >= _KNOWN_BYTES}
+    return {way: stand_in for secret, stand_in in long.items() for way in spellings(secret)}
 
 
-def _exchange(scrub: Scrub, exchange: CapturedExchange) -> CapturedExchange:
+def _exchange(said: Scrub, done: Scrub, exchange: CapturedExchange) -> CapturedExchange:
+    """Redacts what Envoy said with one scrub, and what was done about it with another."""
     sealed = {item.message.phase.direction for item in exchange.messages if _is_sealed(item.message.headers)}
-    said = _whole_bodies(scrub, [(item.message.phase, item.message.body) for item in exchange.messages], sealed)
-    given = _whole_bodies(scrub, [(item.message.phase, _body_of(item.answer)) for item in exchange.messages], sealed)
+    bodies = _whole_bodies(said, [(item.message.phase, item.message.body) for item in exchange.messages], sealed)
+    new_bodies = _whole_bodies(
+        done, [(item.message.phase, _body_of(item.answer)) for item in exchange.messages], sealed
+    )
     messages = [
-        CapturedMessage(_message(scrub, item.message, body), _answer(scrub, item.answer, new_body), item.now)
-        for item, body, new_body in zip(exchange.messages, said, given, strict=True)
+        replace(item, message=_message(said, item.message, body), answer=_answer(done, item.answer, new_body))
+        for item, body, new_body in zip(exchange.messages, bodies, new_bodies, strict=True)
     ]
-    events = tuple(_event(scrub, event, sealed) for event in exchange.events)
+    events = tuple(_event(done, event, sealed) for event in exchange.events)
     return replace(exchange, messages=tuple(messages), events=events)
 
 
@@ -147,7 +157,7 @@ def _answer(scrub: Scrub, answer: Answer | None, body: bytes) -> Answer | None:
     metadata = _metadata(scrub, answer.metadata)
     if isinstance(answer, Immediate):
         details = scrub.words(answer.details)
-        return replace(answer, set_headers=edits, body=scrub.body(answer.body), details=details, metadata=metadata)
+        return replace(answer, set_headers=edits, body=scrub.reply(answer.body), details=details, metadata=metadata)
     return replace(answer, set_headers=edits, body=None if answer.body is None else body, metadata=metadata)
 
 

@@ -46,17 +46,20 @@ _GZIP = b"\x1f\x8b"
 _ENCODED = re.compile(rb"^(?:\x28\xb5\x2f\xfd|\xfd7zXZ\x00|BZh)")  # zstd, xz, bzip2: nothing here can look inside
 _MAX_INFLATED = 16 * 1024 * 1024
 
-_ANYWHERE = 6
+_ANYWHERE = 4
 """Bytes from which on a secret is looked for under other names too: shorter ones would be found by chance."""
 _COOKIE_ANYWHERE = 16
 """The same for a cookie that is not secret by its name: it may be a colour."""
+_LONG = 8
+"""Bytes from which on a secret is also found within a word."""
 
 
 class Scrub:
     """One pass over what belongs to one exchange.
 
     Attributes:
-        found: the secrets met under secret names that have to go wherever else they occur.
+        found: the secrets met under secret names that have to go wherever else they occur, and what they became there:
+            a filter that copies one copies that in a replay.
     """
 
     def __init__(
@@ -75,11 +78,11 @@ class Scrub:
             pseudonyms: makes what takes the secrets' places.
             secret_headers: headers that are secret though their names do not say so.
             keep: names of headers, cookies, parameters and fields that are no secrets whatever they look like.
-            own: the chain's own secrets, to be replaced wherever they stand: by spelling, the secret that is meant.
+            own: the chain's own secrets, to be replaced wherever they stand: by spelling, what takes its place.
             found: the same for what an earlier pass found.
             again: the exchange, or what led to it, has been redacted before: pseudonyms and masks in it stay.
         """
-        self.found: set[bytes] = set()
+        self.found: dict[bytes, bytes] = {}
         self._pseudonyms = pseudonyms
         self._headers = secret_headers
         self._keep = keep
@@ -119,10 +122,11 @@ class Scrub:
             return self._inflated(value)
         if _ENCODED.match(value):
             return self._pseudonyms.mask(value)
-        for find, plain in _FINDERS:
-            value = _replace(value, find(value, self._is_secret), partial(self._field, plain))
-        value = _replace(value, _userinfo(value), partial(self._field, plain_parameter))
-        return self._anything.sub(self._masked, value)
+        return self._anything.sub(self._masked, self._fields(value))
+
+    def reply(self, value: bytes) -> bytes:
+        """The body of an immediate response: Envoy frames it, so what a filter copied need not keep its length."""
+        return self._anything.sub(self._named, self._fields(value))
 
     def opaque(self, value: bytes) -> bytes:
         """A body that cannot be looked into, and so may hold anything; if it can after all, what is in it is noted."""
@@ -144,6 +148,11 @@ class Scrub:
         if isinstance(value, int | float) and not isinstance(value, bool) and self._is_secret(name):
             return value if is_count(name) else type(value)(_DIGIT.sub(b"1", repr(value).encode()))
         return value
+
+    def _fields(self, value: bytes) -> bytes:
+        for find, plain in _FINDERS:
+            value = _replace(value, find(value, self._is_secret), partial(self._field, plain))
+        return _replace(value, _userinfo(value), partial(self._field, plain_parameter))
 
     def _is_secret(self, name: str) -> bool:
         return is_secret_name(name) and name.lower() not in self._keep
@@ -168,42 +177,46 @@ class Scrub:
 
     def _secret(self, value: bytes, anywhere: int = _ANYWHERE) -> bytes:
         """The pseudonym of a secret."""
-        return self._in_parts(value, self._pseudonyms.of, self._named, bytes, anywhere)
+
+        def replace(part: bytes) -> bytes:
+            pseudonym = self._pseudonyms.of(part)
+            if len(part) >= anywhere:
+                self.found[part] = pseudonym
+            return pseudonym
+
+        return self._in_parts(value, replace, self._named)
 
     def _field(self, plain: Callable[[bytes], bytes], value: bytes) -> bytes:
         """The mask of a secret in a body; `plain` says what its bytes there mean."""
-        return self._in_parts(value, self._pseudonyms.mask, self._masked, plain, _ANYWHERE)
+
+        def replace(part: bytes) -> bytes:
+            mask = self._pseudonyms.mask(part)
+            if len(meaning := plain(part)) >= _ANYWHERE:
+                self.found.setdefault(meaning, mask)
+            return mask
+
+        return self._in_parts(value, replace, self._masked)
 
     def _in_parts(
-        self,
-        value: bytes,
-        replace: Callable[[bytes], bytes],
-        replace_known: Callable[[re.Match[bytes]], bytes],
-        plain: Callable[[bytes], bytes],
-        anywhere: int,
+        self, value: bytes, replace: Callable[[bytes], bytes], replace_own: Callable[[re.Match[bytes]], bytes]
     ) -> bytes:
-        """Replaces a secret; one that is built around a known one in parts, so that the known one can be restored."""
-
-        def rest(part: bytes) -> bytes:
-            if not part or self._made(part):
-                return part
-            if len(meaning := plain(part)) >= anywhere:
-                self.found.add(meaning)
-            return replace(part)
-
+        """Replaces a secret; one that is built around an own one in parts, so that the own one can be restored."""
         out: list[bytes] = []
         start = 0
         for match in self._own.finditer(value):
-            out += [rest(value[start : match.start()]), replace_known(match)]
+            out += [self._new(value[start : match.start()], replace), replace_own(match)]
             start = match.end()
-        return b"".join([*out, rest(value[start:])])
+        return b"".join([*out, self._new(value[start:], replace)])
+
+    def _new(self, part: bytes, replace: Callable[[bytes], bytes]) -> bytes:
+        return part if not part or self._made(part) else replace(part)
 
     def _made(self, value: bytes) -> bool:
         return self._again and self._pseudonyms.made(value)
 
     def _named(self, match: re.Match[bytes]) -> bytes:
-        """The pseudonym in place of a known secret, or of a pseudonym."""
-        return self._pseudonyms.seen(match[1]) if match[1] else self._pseudonyms.of(self._known[match[0]])
+        """What takes the place of a known secret, or of a pseudonym."""
+        return self._pseudonyms.seen(match[1]) if match[1] else self._known[match[0]]
 
     def _masked(self, match: re.Match[bytes]) -> bytes:
         """The mask in place of a known secret; a pseudonym in a body stays."""
@@ -222,8 +235,12 @@ class Scrub:
 
 def _any_of(known: Mapping[bytes, bytes]) -> re.Pattern[bytes]:
     """Finds pseudonyms, as the first group, so that they stay; and all known spellings, the longest that fits."""
-    spellings = [re.escape(way) for way in sorted(known, key=len, reverse=True)]
+    spellings = [_spelling(way) for way in sorted(known, key=len, reverse=True)]
     return re.compile(b"|".join([rb"(redacted-[0-9a-f]{16,})", *spellings]))
+
+
+def _spelling(way: bytes) -> bytes:
+    return re.escape(way) if len(way) >= _LONG else rb"(?<!\w)%s(?!\w)" % re.escape(way)
 
 
 def _replace(value: bytes, spots: list[Spot], replace: Callable[[bytes], bytes]) -> bytes:

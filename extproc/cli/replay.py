@@ -1,0 +1,66 @@
+"""``extproc replay``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["replay"]
+
+_SHOWN = 10
+
+
+def replay(
+    captures: Annotated[tuple[Path, ...], Parameter(negative="")],
+    /,
+    *,
+    chain: str,
+    through: Literal["model", "envoy"] = "model",
+    ignore: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+    redaction_key: Path | None = None,
+    show: int | None = None,
+) -> int:
+    """Run recorded traffic through a chain and tell what comes out differently.
+
+    Exits 0 when everything is the same, 1 when something differs, 2 when it cannot be told.
+
+    Args:
+        captures: Captures (*.ndjson), or directories of them.
+        chain: The chain file, or module:attribute.
+        through: The Envoy model in this process, or the real Envoy.
+        ignore: A header that may differ; may be given several times.
+        as_json: Print the result as JSON.
+        redaction_key: The key that the captures were redacted with; by default redaction.key beside each.
+        show: How many of the exchanges that differ to show; by default 10, and with --json all of them.
+    """
+    from rich.console import Console
+
+    from extproc.config import load_chain
+    from extproc.replay.captures import replay_captures
+    from extproc.replay.report import as_json as json_of
+    from extproc.replay.report import print_report
+    from extproc.replay.runner import replay as through_model
+
+    logging.getLogger("extproc").addHandler(logging.NullHandler())  # what fails in a filter is in the report
+    report = asyncio.run(
+        replay_captures(
+            captures,
+            partial(load_chain, chain),
+            way=through_model,
+            ignored=ignore,
+            redaction_key=redaction_key,
+            show=show if show is not None or as_json else _SHOWN,
+        )
+    )
+    if as_json:
+        print(json.dumps(json_of(report), indent=2))
+    else:
+        print_report(report, Console())
+    return report.exit_status

@@ -1,0 +1,109 @@
+"""What came of an exchange, worked out from its answers by the Envoy model: the same way for old answers and new."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from extproc.chain import Chain, Use
+from extproc.envoy.model import Ask, EnvoyModel, ExtProcConfig
+from extproc.filter import Filter, Needs
+from extproc.messages import Answer, Continue, Protocol
+from extproc.phases import BodyMode, Phase
+
+if TYPE_CHECKING:
+    from extproc.envoy.model import Outcome, Resumed
+    from extproc.replay.capture import CapturedExchange, CapturedMessage, Header
+    from extproc.replay.traffic import Traffic
+
+__all__ = ["BrokenOffError", "config_for", "outcome_of", "protocol_for", "recorded_chain"]
+
+_HELD = (BodyMode.NONE, BodyMode.BUFFERED)
+"""What the model knows how to do; in other modes a filter sees no whole body, whatever the answer."""
+
+
+class BrokenOffError(Exception):
+    """The recording ends before its exchange did.
+
+    Attributes:
+        phase: what was never answered.
+    """
+
+    def __init__(self, phase: Phase) -> None:
+        super().__init__(phase)
+        self.phase = phase
+
+
+class _Recorded(Filter):
+    """Stands for a filter of the chain that was recorded."""
+
+    asked: Needs
+
+    def needs(self) -> Needs:
+        return self.asked
+
+
+def recorded_chain(header: Header) -> Chain:
+    """A chain that does nothing, and needs of Envoy what the recorded one needed."""
+    return Chain([Use(_Recorded(asked=header.needs), on_error=policy) for policy in header.filters.values()])
+
+
+def config_for(chain: Chain, traffic: Traffic, recorded: Needs) -> ExtProcConfig:
+    """How Envoy is configured for `chain`, except where the recording shows that it was otherwise."""
+    config = ExtProcConfig.for_chain(chain)
+    protocol = protocol_for(config, traffic, recorded)
+    mode = config.mode
+    if protocol.request_body in _HELD:
+        mode = replace(mode, request_body=protocol.request_body)
+    if protocol.response_body in _HELD:
+        mode = replace(mode, response_body=protocol.response_body)
+    if not traffic.has_request:
+        mode = replace(mode, request_headers=False, request_body=BodyMode.NONE, request_trailers=False)
+    sizes = [len(half.body) for half in (traffic.request, traffic.response) if half is not None]
+    return replace(config, mode=mode, buffer_limit=max(config.buffer_limit, *sizes))
+
+
+def protocol_for(config: ExtProcConfig, traffic: Traffic, recorded: Needs) -> Protocol:
+    """How Envoy sends bodies: as it did, where the recorded chain asked for them, else as the new one asks."""
+    request, response = config.mode.request_body, config.mode.response_body
+    if traffic.protocol is not None:
+        if request is not BodyMode.NONE and Phase.REQUEST_BODY in recorded.phases:
+            request = traffic.protocol.request_body
+        if response is not BodyMode.NONE and Phase.RESPONSE_BODY in recorded.phases:
+            response = traffic.protocol.response_body
+    return Protocol(request, response)
+
+
+def outcome_of(traffic: Traffic, exchange: CapturedExchange, config: ExtProcConfig) -> Outcome:
+    """What came of `traffic` with the answers of `exchange`.
+
+    Raises:
+        BrokenOffError: an answer that the outcome depends on is not there.
+    """
+    answers: defaultdict[Phase, deque[CapturedMessage]] = defaultdict(deque)
+    for item in exchange.messages:
+        answers[item.message.phase].append(item)
+    steps = EnvoyModel(config).exchange(traffic.request)
+    resumed: Resumed = None
+    while True:
+        try:
+            step = steps.send(resumed)
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+        if isinstance(step, Ask):
+            resumed = _answer(answers[step.message.phase], step.message.phase)
+        else:
+            resumed = traffic.response
+
+
+def _answer(given: deque[CapturedMessage], phase: Phase) -> Answer:
+    if not given:
+        raise BrokenOffError(phase)
+    item = given.popleft()
+    if item.message.observability:
+        return Continue(phase)  # Envoy neither waited for an answer nor read one
+    if item.answer is None:
+        raise BrokenOffError(phase)
+    return item.answer
