@@ -11,7 +11,7 @@ from rich.text import Text
 
 from extproc.replay.codec import json_bytes
 from extproc.replay.diff import Comparison, Difference, Verdict
-from extproc.replay.shown import body_difference, shown, shown_values
+from extproc.replay.shown import body_difference, harmless, shown_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,10 +139,11 @@ def print_report(report: Report, console: Console) -> None:
     """Tells it to a terminal: the exchanges that differ, then the sum."""
 
     def say(*parts: tuple[str, str]) -> None:
-        console.print(Text.assemble(*parts), soft_wrap=True, highlight=False)
+        safe = [(harmless(text), style) for text, style in parts]
+        console.print(Text.assemble(*safe), soft_wrap=True, highlight=False)
 
     for comparison in report.examples:
-        say((comparison.id, "bold"), ("  " + shown(comparison.request.encode()), ""))
+        say((comparison.id, "bold"), ("  " + comparison.request, ""))
         for difference in comparison.differences:
             _print_difference(difference, say)
     hidden = report.verdicts[Verdict.DIFFERENT] - len(report.examples)
@@ -161,7 +162,7 @@ def _print_difference(difference: Difference, say: _Say) -> None:
         for line in body_difference(b"".join(difference.before), b"".join(difference.after)):
             say(("      " + line, {"-": "red", "+": "green"}.get(line[:1], "dim")))
     else:
-        say((f"   {difference.side} {shown(difference.what.encode())}: ", ""), before, (" → ", ""), after, cause)
+        say((f"   {difference.side} {difference.what}: ", ""), before, (" → ", ""), after, cause)
 
 
 def _print_sum(report: Report, say: _Say) -> None:

@@ -88,8 +88,8 @@ class Scrub:
         self._keep = keep
         self._again = again
         self._known = {**found, **own}
-        self._own = _any_of(own)
-        self._anything = _any_of(self._known)
+        self._own = _any_of(own, {})
+        self._anything = _any_of(own, found)
 
     def header(self, name: str, value: bytes) -> bytes:
         """A header's value."""
@@ -233,14 +233,17 @@ class Scrub:
         return value if harmless else self._pseudonyms.mask(value)
 
 
-def _any_of(known: Mapping[bytes, bytes]) -> re.Pattern[bytes]:
-    """Finds pseudonyms, as the first group, so that they stay; and all known spellings, the longest that fits."""
-    spellings = [_spelling(way) for way in sorted(known, key=len, reverse=True)]
-    return re.compile(b"|".join([rb"(redacted-[0-9a-f]{16,})", *spellings]))
+def _any_of(own: Mapping[bytes, bytes], found: Mapping[bytes, bytes]) -> re.Pattern[bytes]:
+    """Finds pseudonyms, as the first group, so that they stay; and all spellings, the longest that fits.
 
-
-def _spelling(way: bytes) -> bytes:
-    return re.escape(way) if len(way) >= _LONG else rb"(?<!\w)%s(?!\w)" % re.escape(way)
+    What was found is a guess where it occurs again, so if it is short it has to be a word of its own.
+    """
+    ways = {way: re.escape(way) for way in own}
+    for way in found:
+        word = re.escape(way)
+        ways.setdefault(way, word if len(way) >= _LONG else rb"(?<!\w)%s(?!\w)" % word)
+    longest_first = [ways[way] for way in sorted(ways, key=len, reverse=True)]
+    return re.compile(b"|".join([rb"(redacted-[0-9a-f]{16,})", *longest_first]))
 
 
 def _replace(value: bytes, spots: list[Spot], replace: Callable[[bytes], bytes]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
-__all__ = ["body_difference", "shown", "shown_values"]
+__all__ = ["body_difference", "harmless", "shown", "shown_values"]
 
 _MOST = 100
 _MOST_LINES = 12
@@ -20,6 +20,11 @@ def shown(value: bytes, most: int = _MOST) -> str:
     text = value.decode("utf-8", "backslashreplace")
     if len(text) > most:
         text = f"{text[: most // 2]}…{text[-most // 2 :]}"
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """Text with nothing in it that a terminal obeys."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 

@@ -88,7 +88,9 @@ def exchanges() -> st.SearchStrategy[CapturedExchange]:
     return st.builds(
         CapturedExchange,
         st.uuids().map(str),
-        st.lists(st.builds(CapturedMessage, _MESSAGES, _ANSWERS, _SECONDS), min_size=1, max_size=4).map(tuple),
+        st.lists(
+            st.builds(CapturedMessage, _MESSAGES, _ANSWERS, _SECONDS, st.integers(0, 1000)), min_size=1, max_size=4
+        ).map(tuple),
         st.lists(_EVENTS, max_size=3).map(tuple),
         st.sampled_from(["", "complete", "immediate", "cancelled", "aborted"]),
     )

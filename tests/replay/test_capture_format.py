@@ -196,7 +196,7 @@ def exchange_line(**changes: Any) -> Callable[[bytes], bytes]:
 
 
 def message_with(**changes: Any) -> Callable[[bytes], bytes]:
-    return exchange_line(messages=[{"now": 1.0, "phase": "request_headers", "answer": None, **changes}])
+    return exchange_line(messages=[{"number": 0, "now": 1.0, "phase": "request_headers", "answer": None, **changes}])
 
 
 BROKEN: list[tuple[str, Callable[[bytes], bytes], str]] = [

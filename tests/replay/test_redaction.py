@@ -190,7 +190,7 @@ def test_a_secret_that_a_filter_copies_is_redacted_wherever_it_goes() -> None:
     assert done.messages[0].message.headers[1][1] == b"<" + PSEUDONYMS.of(secret) + b">"
     immediate = done.messages[1].answer
     assert isinstance(immediate, Immediate)
-    assert immediate.body == b"not " + PSEUDONYMS.mask(secret)
+    assert immediate.body == b"not " + PSEUDONYMS.of(secret)
     assert done.events[1].changes[0].before == (PSEUDONYMS.mask(secret),)
 
 
