@@ -93,7 +93,7 @@ def reply(
     """A response of the upstream, as it is at the filter."""
     line = [(":status", b"%d" % status)]
     if chunked or trailers is not None:
-        return HttpMessage([*line, ("transfer-encoding", b"chunked"), *headers], (body,), trailers)
+        return HttpMessage([*line, *headers, ("transfer-encoding", b"chunked")], (body,), trailers)
     return HttpMessage([*line, ("content-length", b"%d" % len(body)), *headers], (body,) if body else ())
 
 

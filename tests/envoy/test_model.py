@@ -18,13 +18,12 @@ from extproc.messages import Message, RawHeaders
 from tests.envoy.listeners import Setting, bootstrap
 from tests.envoy.raw_processor import RawProcessor, as_read
 from tests.envoy.scenario import Scenario
-from tests.envoy.scenarios import bodies, filters, headers, immediate, limits, protocol, rules
+from tests.envoy.scenarios import bodies, filters, headers, immediate, limits, protocol, rules, single_valued
 
 pytestmark = pytest.mark.envoy
 
-SCENARIOS = [
-    scenario for table in (headers, rules, bodies, immediate, protocol, limits, filters) for scenario in table.SCENARIOS
-]
+_TABLES = (headers, single_valued, rules, bodies, immediate, protocol, limits, filters)
+SCENARIOS = [scenario for table in _TABLES for scenario in table.SCENARIOS]
 
 ADDED_BY_ENVOY = ("date", "connection")
 """What the HTTP connection manager adds to a response: the date, and that it closes where a request has not ended."""
@@ -58,12 +57,14 @@ class Real:
         self._logged = 0
 
     async def __aenter__(self) -> Self:
-        await self._exits.enter_async_context(self._processor)
-        for upstream in self._upstreams.values():
-            await self._exits.enter_async_context(upstream)
-        addresses = {name: upstream.address for name, upstream in self._upstreams.items()}
-        text = bootstrap(self._settings, processor=self._processor.address, upstreams=addresses)
-        self._envoy = await self._exits.enter_async_context(RunningEnvoy(text))
+        async with AsyncExitStack() as exits:
+            await exits.enter_async_context(self._processor)
+            for upstream in self._upstreams.values():
+                await exits.enter_async_context(upstream)
+            addresses = {name: upstream.address for name, upstream in self._upstreams.items()}
+            text = bootstrap(self._settings, processor=self._processor.address, upstreams=addresses)
+            self._envoy = await exits.enter_async_context(RunningEnvoy(text))
+            self._exits = exits.pop_all()
         return self
 
     async def __aexit__(
@@ -116,7 +117,7 @@ async def modelled(scenario: Scenario) -> Observed:
 
     outcome = await EnvoyModel(scenario.config).run(scenario.request, scenario.response, processor)
     assert outcome.client is not None
-    client = over_http1(outcome.client, to_head=scenario.request.get(":method") == b"HEAD")
+    client = over_http1(outcome.client, scenario.request)
     return Observed(
         upstream=None if outcome.upstream is None else _sorted(over_http1(outcome.upstream)),
         client=client,

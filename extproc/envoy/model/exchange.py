@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from extproc.envoy.model.half import Half
 from extproc.envoy.model.local_reply import immediate_reply, local_reply
@@ -31,6 +31,10 @@ class _TooLargeError(Exception):
     """A body is larger than what Envoy holds."""
 
 
+_End: TypeAlias = AnsweredError | FailedError | _TooLargeError
+"""What ends an exchange before its time."""
+
+
 class Exchange:
     """The request, then the response, each past the processor and then on."""
 
@@ -52,12 +56,10 @@ class Exchange:
             upstream = self._request.message()
             response = yield Forward(upstream)
         except _TooLargeError:
-            response, details = (
-                local_reply(self._request.headers, 413, b"Payload Too Large"),
-                "request_payload_too_large",
-            )
+            response = local_reply(self._request.headers, 413, b"Payload Too Large")
+            details = "request_payload_too_large"
         except (AnsweredError, FailedError) as end:
-            return self._outcome(None, *self._reply(end))
+            return self._outcome(None, self._instead(end), _details(end))
         if not isinstance(response, HttpMessage):
             return self._outcome(upstream, None, "")
         return (yield from self._respond(upstream, response, details))
@@ -69,12 +71,10 @@ class Exchange:
         try:
             yield from self._process(half)
             return self._outcome(upstream, half.message(), details)
-        except _TooLargeError:
-            reply = local_reply(self._request.headers, 500, b"Internal Server Error"), "response_payload_too_large"
-        except (AnsweredError, FailedError) as end:
-            reply = self._reply(end)
-        gone = half.gone()
-        return self._outcome(upstream, gone or reply[0], reply[1], reset=gone is not None)
+        except (AnsweredError, FailedError, _TooLargeError) as end:
+            gone = half.gone()
+            client = self._instead(end) if gone is None else gone
+            return self._outcome(upstream, client, _details(end), reset=gone is not None)
 
     # One direction
 
@@ -99,14 +99,7 @@ class Exchange:
 
     def _headers(self, half: Half, *, too_large: bool) -> Generator[Step, Resumed, None]:
         """`too_large`: Envoy refuses the body at once, and the answer counts while that waits for the processor too."""
-        message = Message(
-            half.phase(Part.HEADERS),
-            headers=list(half.headers.items),
-            end_of_stream=half.ends_with_headers,
-            attributes=half.attributes,
-            metadata=self._context.metadata,
-            protocol=self._protocol(),
-        )
+        message = self._message(half, Part.HEADERS, headers=half.headers, end_of_stream=half.ends_with_headers)
         half.told = True
         if too_large and not (half.direction is Direction.REQUEST and self._config.mode.response_headers):
             return (yield from self._stream.tell(message))
@@ -122,14 +115,7 @@ class Exchange:
             self._stream.close()
 
     def _body(self, half: Half) -> Generator[Step, Resumed, None]:
-        message = Message(
-            half.phase(Part.BODY),
-            body=half.body,
-            end_of_stream=half.trailers is None,
-            attributes={} if half.told else half.attributes,
-            metadata=self._context.metadata,
-            protocol=self._protocol(),
-        )
+        message = self._message(half, Part.BODY, body=half.body, end_of_stream=half.trailers is None)
         answer = yield from self._stream.ask(message)
         if answer is None:
             return
@@ -146,19 +132,29 @@ class Exchange:
 
     def _trailers(self, half: Half) -> Generator[Step, Resumed, None]:
         assert half.trailers is not None  # noqa: S101 (asked only where there are some)
-        message = Message(
-            half.phase(Part.TRAILERS),
-            headers=list(half.trailers.items),
-            end_of_stream=True,
-            attributes={} if half.told else half.attributes,
-            metadata=self._context.metadata,
-            protocol=self._protocol(),
-        )
+        message = self._message(half, Part.TRAILERS, headers=half.trailers, end_of_stream=True)
         answer = yield from self._stream.ask(message)
         if answer is None:
             return
         self._edit(half, half.trailers, answer)
         self._stream.received()
+
+    def _message(
+        self, half: Half, part: Part, *, headers: Fields | None = None, body: bytes = b"", end_of_stream: bool
+    ) -> Message:
+        """What Envoy says: the body modes with the very first message, attributes with the first of a direction."""
+        protocol = Protocol(self._config.mode.request_body, self._config.mode.response_body)
+        introduced, self._introduced = self._introduced, True
+        attributes, half.attributes = half.attributes, {}
+        return Message(
+            half.phase(part),
+            headers=[] if headers is None else list(headers.items),
+            body=body,
+            end_of_stream=end_of_stream,
+            attributes=attributes,
+            metadata=self._context.metadata,
+            protocol=None if introduced else protocol,
+        )
 
     # What answers do
 
@@ -210,13 +206,15 @@ class Exchange:
 
     # Ends
 
-    def _reply(self, end: AnsweredError | FailedError) -> tuple[HttpMessage, str]:
-        """The response in place of the upstream's, and its details."""
+    def _instead(self, end: _End) -> HttpMessage:
+        """The response in place of the upstream's."""
         request = self._request.headers
         if isinstance(end, FailedError):
-            return local_reply(request, end.status), _one_word(end.details)
+            return local_reply(request, end.status)
+        if isinstance(end, _TooLargeError):
+            return local_reply(request, 500, b"Internal Server Error")
         edits = Mutation(end.answer.set_headers, (), self._config.rules, self._stream.counters)
-        return immediate_reply(request, end.answer, edits), _one_word(end.answer.details)
+        return immediate_reply(request, end.answer, edits)
 
     def _outcome(
         self, upstream: HttpMessage | None, client: HttpMessage | None, details: str, *, reset: bool = False
@@ -231,13 +229,6 @@ class Exchange:
             reset=reset,
         )
 
-    def _protocol(self) -> Protocol | None:
-        """Said once, with the first message."""
-        if self._introduced:
-            return None
-        self._introduced = True
-        return Protocol(self._config.mode.request_body, self._config.mode.response_body)
-
 
 def _claims_otherwise(content_length: bytes | None, size: int) -> bool:
     """Whether a content-length is a number, and another one."""
@@ -245,5 +236,7 @@ def _claims_otherwise(content_length: bytes | None, size: int) -> bool:
     return number is not None and int(number[1]) != size
 
 
-def _one_word(details: str) -> str:
-    return re.sub(r"\s", "_", details)
+def _details(end: _End) -> str:
+    if isinstance(end, _TooLargeError):
+        return "response_payload_too_large"
+    return re.sub(r"\s", "_", end.details if isinstance(end, FailedError) else end.answer.details)

@@ -14,11 +14,11 @@ __all__ = ["over_http1"]
 _BODILESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 _BODILESS_STATUSES = (b"204", b"304")
 _REQUEST_LINE = (":authority", ":method", ":path")
-_STATUS_LINE = (":authority", ":status")
+_STATUS_LINE = (":status",)
 _HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding")
 
 
-def over_http1(message: HttpMessage, *, to_head: bool = False) -> HttpMessage:
+def over_http1(message: HttpMessage, answering: HttpMessage | None = None) -> HttpMessage:
     """The message as the other end's parser gives it out.
 
     Envoy sends a content-length as it stands in the headers, true or not, and no trailers with it; without one it
@@ -26,18 +26,19 @@ def over_http1(message: HttpMessage, *, to_head: bool = False) -> HttpMessage:
 
     Args:
         message: what left the filter.
-        to_head: it answers a HEAD request.
+        answering: the request to which it is the response; None: it is a request itself.
     """
-    response = message.get(":status")
-    headers = _sent(message.headers, response=response is not None)
+    to_head = answering is not None and answering.get(":method") == b"HEAD"
+    status = None if answering is None else message.get(":status")
+    headers = _sent(message.headers, response=answering is not None)
     body, trailers = message.body, message.trailers or None
     length = message.get("content-length")
     if length is None:
-        headers += _framing(message, response, to_head=to_head)
+        headers += _framing(message, status, to_head=to_head)
     else:
         trailers = None
         body = body[: int(length)] if length.isdigit() else body
-    if to_head or response in _BODILESS_STATUSES:
+    if to_head or status in _BODILESS_STATUSES:
         body, trailers = b"", None
     return HttpMessage(headers, (body,) if body else (), trailers)
 
@@ -45,19 +46,23 @@ def over_http1(message: HttpMessage, *, to_head: bool = False) -> HttpMessage:
 def _sent(headers: RawHeaders, *, response: bool) -> RawHeaders:
     """Without pseudo-headers that have no place here; responses lose what concerns the connection to the upstream."""
     line, dropped = (_STATUS_LINE, _HOP_BY_HOP) if response else (_REQUEST_LINE, ())
-    return [
-        (name, b"%d" % int(value) if name == ":status" else value)
-        for name, value in headers
-        if (name in line if name.startswith(":") else name not in dropped)
-    ]
+    sent: RawHeaders = []
+    for name, value in headers:
+        if name == ":authority" and response:
+            sent.append(("host", value))
+        elif name.startswith(":"):
+            sent += [(name, b"%d" % int(value) if response else value)] if name in line else []
+        elif name not in dropped:
+            sent.append((name, value))
+    return sent
 
 
-def _framing(message: HttpMessage, response: bytes | None, *, to_head: bool) -> RawHeaders:
+def _framing(message: HttpMessage, status: bytes | None, *, to_head: bool) -> RawHeaders:
     """What Envoy adds to a message without a content-length."""
-    if response in _BODILESS_STATUSES:
+    if status in _BODILESS_STATUSES:
         return []
     if to_head or not message.ends_with_headers:
         return [("transfer-encoding", b"chunked")]
-    if response is None and message.get(":method") in _BODILESS_METHODS:
+    if status is None and message.get(":method") in _BODILESS_METHODS:
         return []
     return [("content-length", b"0")]
