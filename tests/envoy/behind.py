@@ -54,8 +54,10 @@ async def behind_envoy(
         async with Gateway(Chain(filters, timeout=timeout), upstream=upstream, options=options) as gateway:
             yield gateway
             stats = await gateway.stats()
-            assert {name: stats[name] for name in COMPLAINTS if stats[name]} == dict(complaints or {})
-            assert gateway.upstream.errors == []  # else bytes of one request were taken for another
+            found = {name: stats[name] for name in COMPLAINTS if stats[name]}
+            assert found == dict(complaints or {}), f"Envoy complains of {found}"
+            errors = gateway.upstream.errors
+            assert errors == [], f"bytes of one request were taken for another: {errors}"
 
 
 async def one_after_the_other(gateway: Gateway, *requests: PlainRequest) -> list[PlainReply]:

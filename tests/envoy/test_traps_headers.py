@@ -20,11 +20,21 @@ def values_of(message: PlainRequest | PlainReply, name: str, separator: bytes = 
 # Trap 2: `value` instead of `raw_value` arrives empty
 
 
-class Set(Filter):
-    value: str | bytes
+VALUES: dict[str | bytes, bytes] = {
+    "plain": b"plain",
+    "café ☕": "café ☕".encode(),
+    b"\xff\x80 no utf-8": b"\xff\x80 no utf-8",
+    "": b"",
+    "  padded\t": b"padded",
+    'a="b\tc"; d=%0A, \\': b'a="b\tc"; d=%0A, \\',
+}
+"""What is set, and what is sent."""
 
+
+class Set(Filter):
     def edit(self, headers: Headers) -> None:
-        headers["x-set"] = self.value
+        for number, value in enumerate(VALUES):
+            headers[f"x-set-{number}"] = value
 
 
 class SetOnRequest(Set):
@@ -55,24 +65,12 @@ class SetInAnswer(Set):
 
 
 @pytest.mark.parametrize("kind", [SetOnRequest, SetOnRequestBody, SetOnResponse, SetOnResponseBody, SetInAnswer])
-@pytest.mark.parametrize(
-    ("value", "sent"),
-    [
-        ("plain", b"plain"),
-        ("café ☕", "café ☕".encode()),
-        (b"\xff\x80 no utf-8", b"\xff\x80 no utf-8"),
-        ("", b""),
-        ("  padded\t", b"padded"),
-        ('a="b\tc"; d=%0A, \\', b'a="b\tc"; d=%0A, \\'),
-    ],
-    ids=["ascii", "unicode", "bytes", "empty", "padded", "punctuation"],
-)
-async def test_trap_2_a_value_arrives_as_it_was_set(kind: type[Set], value: str | bytes, sent: bytes) -> None:
-    async with behind_envoy(kind(value=value)) as gateway:
+async def test_trap_2_values_arrive_as_they_were_set(kind: type[Set]) -> None:
+    async with behind_envoy(kind()) as gateway:
         reply = await gateway.send("POST", "/", body=b"hello")
 
-        upstream = kind in (SetOnRequest, SetOnRequestBody)
-        assert (gateway.upstream.requests[0] if upstream else reply).values("x-set") == [sent]
+        message = gateway.upstream.requests[0] if kind in (SetOnRequest, SetOnRequestBody) else reply
+        assert [message.value(f"x-set-{number}") for number in range(len(VALUES))] == list(VALUES.values())
 
 
 class Copy(Filter):
@@ -83,7 +81,7 @@ class Copy(Filter):
         exchange.response.headers["x-copy"] = exchange.response.headers.get("x-out", "none")
 
 
-@pytest.mark.parametrize("value", [b"a\xffb", b"\xc3", "☕".encode(), b""], ids=["bytes", "half", "unicode", "empty"])
+@pytest.mark.parametrize("value", [b"a\xffb", "☕".encode(), b""], ids=["bytes", "unicode", "empty"])
 async def test_trap_2_a_value_that_is_no_text_can_be_read_and_passed_on(value: bytes) -> None:
     async with behind_envoy(Copy(), upstream=PlainReply(headers=[(b"x-out", value)])) as gateway:
         reply = await gateway.send("GET", "/", headers=[(b"x-in", value)])
