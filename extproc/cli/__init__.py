@@ -21,19 +21,9 @@ _OK, _WRONG, _INTERRUPTED = 0, 2, 130
 
 _ORDER = ["check", "serve", "envoy", "replay", "health", "schema", "demo"]
 _COMMANDS = {
-    "check": (
-        "extproc.cli.check:check",
-        "Is a chain right, and what does it need of Envoy?\n\nExits 0 when it is right, 1 when --envoy found something, 2 when the chain is wrong.",
-    ),
-    "serve": (
-        "extproc.cli.serve:serve",
-        "Run the processor.\n\nUntil SIGTERM or SIGINT; then exchanges under way get to finish.",
-    ),
-    "replay": (
-        "extproc.cli.replay:replay",
-        "Run recorded traffic through a chain and compare.\n\n"
-        "Exits 0 when everything is the same, 1 when something differs, 2 when it cannot be told.",
-    ),
+    "check": ("extproc.cli.check:check", "Is a chain right, and what does it need of Envoy?"),
+    "serve": ("extproc.cli.serve:serve", "Run the processor."),
+    "replay": ("extproc.cli.replay:replay", "Run recorded traffic through a chain and compare."),
     "health": ("extproc.cli.health:health", "Ask a processor whether it is serving."),
     "schema": ("extproc.cli.schema:schema", "Print the JSON Schema of the chain file."),
     "demo": ("extproc.cli.demo:demo", "Show everything in one minute, on real traffic."),
@@ -43,6 +33,18 @@ _ENVOY_COMMANDS = {
     "config": ("extproc.cli.envoy:config", "Write the Envoy configuration that a chain needs."),
     "run": ("extproc.cli.envoy:run", "Run a processor and a real Envoy in front of an upstream."),
 }
+
+
+_MORE = {
+    "check": "Exits 0 when it is right, 1 when --envoy found something, 2 when the chain is wrong.",
+    "serve": "Until SIGTERM or SIGINT; then exchanges under way get to finish.",
+    "replay": "Exits 0 when everything is the same, 1 when something differs, 2 when it cannot be told.",
+    "health": "Exits 0 when it is serving, 1 when it is not, 2 when it cannot be reached.",
+}
+
+
+def _help(name: str, line: str) -> str:
+    return f"{line}\n\n{_MORE[name]}" if name in _MORE else line
 
 
 def _app() -> App:
@@ -57,7 +59,7 @@ def _app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, (function, line) in _COMMANDS.items():
-        app.command(function, name=name, help=line, version_flags=[], sort_key=_ORDER.index(name))
+        app.command(function, name=name, help=_help(name, line), version_flags=[], sort_key=_ORDER.index(name))
     envoy = App(name="envoy", help="Configure and run a real Envoy.", version_flags=[], sort_key=_ORDER.index("envoy"))
     for name, (function, line) in _ENVOY_COMMANDS.items():
         envoy.command(function, name=name, help=line, version_flags=[])
