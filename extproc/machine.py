@@ -209,12 +209,11 @@ class ExchangeMachine:
 
     async def _on_body(self, message: Message) -> Answer:
         phase, mode = message.phase, self._mode(message.phase.direction)
-        if mode not in _ONE_TO_ONE:
-            return self.break_off(Abort("UNIMPLEMENTED", f"extproc.body_mode_{mode.name.lower()}"))
         side = self._side(phase)
         if mode is not BodyMode.BUFFERED:
             stage = _Stage(phase, RULES[phase, mode], side, side._headers, side._headers._items, None)
-            verdict = self._refuse_mode(stage)  # not done before where Envoy did not show the headers
+            # Wanting it whole is refused here too, for Envoy need not have shown the headers.
+            verdict = self._refuse_mode(stage) if mode in _ONE_TO_ONE else self._refuse_pieces(stage, mode)
             return UNCHANGED[phase] if verdict is None else await self._conclude(verdict, stage)
         side._body = message.body
         fields = side._headers
@@ -326,6 +325,14 @@ class ExchangeMachine:
             if verdict is not None:
                 return verdict
         return None
+
+    def _refuse_pieces(self, stage: _Stage, mode: BodyMode) -> _Verdict:
+        """A body comes in a mode that has us carry it: by ourselves where a filter guards, for Envoy may be lenient."""
+        reason = f"extproc.body_mode_{mode.name.lower()}"
+        for link in self._chain.links if stage.rule.immediate else ():
+            if link.on_error == "deny" and link.index not in self._off:
+                return link, Response(500, details=reason)
+        return Abort("UNIMPLEMENTED", reason)
 
     async def _in_pieces(self, step: Step, side: Request | Response) -> Response | None:
         """Gives a whole body to a hook that takes pieces: the body, then the end."""

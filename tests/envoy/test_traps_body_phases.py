@@ -244,17 +244,34 @@ async def test_trap_8_who_may_be_skipped_is_and_the_others_work_and_bodies_pass(
         assert (reply.status, reply.content) == (200, b"".join(body))
 
 
-@pytest.mark.parametrize("policy", ["deny", "skip"])
-@pytest.mark.parametrize(("mode", "code"), [("FULL_DUPLEX_STREAMED", "full_duplex_streamed"), ("GRPC", "grpc")])
-async def test_trap_9_a_mode_in_which_silence_hangs_for_ever_is_broken_off(
-    mode: str, code: str, policy: OnError
+UNKNOWN_MODES = ["FULL_DUPLEX_STREAMED", "GRPC"]
+"""Modes in which Envoy has no timer: it would wait for ever for chunks that never come."""
+
+
+@pytest.mark.parametrize("fail_open", [False, True], ids=["closed", "open"])
+@pytest.mark.parametrize("mode", UNKNOWN_MODES)
+async def test_trap_9_a_mode_in_which_silence_hangs_for_ever_refuses_where_somebody_guards(
+    mode: str, fail_open: bool
 ) -> None:
-    """In these modes Envoy has no timer: it would wait for chunks that never come."""
+    """To break the stream off would leave it to Envoy, and what guards the response would be passed by."""
+    upstream = PlainReply(body=[b"secret"])
+    edit = sending_bodies(mode, fail_open=fail_open)
+    async with behind_envoy(Mark(), Censor(), upstream=upstream, edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=b"hello")
+        (entry,) = await gateway.access_log(1)
+
+        assert (reply.status, entry["response_code_details"]) == (500, f"extproc.body_mode_{mode.lower()}")
+        assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize("mode", UNKNOWN_MODES)
+async def test_trap_9_a_mode_in_which_silence_hangs_for_ever_is_broken_off_where_nobody_guards(mode: str) -> None:
     broken = {"server_half_closed": 1, "streams_failed": 1}
-    async with behind_envoy(Use(Mark(), on_error=policy), edit=sending_bodies(mode), complaints=broken) as gateway:
+    edit = sending_bodies(mode)
+    async with behind_envoy(Use(Mark(), on_error="skip"), edit=edit, complaints=broken) as gateway:
         reply = await gateway.send("POST", "/", body=b"hello")
         (entry,) = await gateway.access_log(1)
 
         assert reply.status == 500
-        assert f"extproc.body_mode_{code}" in entry["response_code_details"]
+        assert f"extproc.body_mode_{mode.lower()}" in entry["response_code_details"]
         assert gateway.upstream.requests == []
