@@ -275,3 +275,28 @@ async def test_trap_9_a_mode_in_which_silence_hangs_for_ever_is_broken_off_where
         assert reply.status == 500
         assert f"extproc.body_mode_{mode.lower()}" in entry["response_code_details"]
         assert gateway.upstream.requests == []
+
+
+@pytest.mark.parametrize("mode", ["STREAMED", "BUFFERED_PARTIAL"])
+async def test_trap_8_who_was_shown_no_headers_refuses_at_the_body(mode: str) -> None:
+    def edit(_: Config, ext_proc: Config) -> None:
+        ext_proc["processing_mode"] |= {"request_header_mode": "SKIP", "request_body_mode": mode}
+
+    async with behind_envoy(Password(), edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=b"please")
+        (entry,) = await gateway.access_log(1)
+
+        assert (reply.status, entry["response_code_details"]) == (500, "extproc.password.error")
+        assert gateway.upstream.requests == []
+
+
+async def test_trap_13_where_envoy_skips_the_response_headers_what_was_refused_is_not_let_out() -> None:
+    """The headers have left, and the refusal comes too late: all that can be done is to break off."""
+
+    def edit(_: Config, ext_proc: Config) -> None:
+        ext_proc["processing_mode"]["response_header_mode"] = "SKIP"
+
+    async with behind_envoy(Censor(), upstream=PlainReply(body=[b"secret"]), edit=edit) as gateway:
+        reply = await gateway.send("GET", "/")
+
+        assert (reply.content, reply.complete) == (b"", False)
