@@ -34,8 +34,8 @@ BARE = "bare-grpc-aio"
 ROWS = {BARE: one_filter, "grpcio-1-filter": one_filter, "grpcio-4-filters": four_filters}
 """Each row, and the chain whose needs its Envoy is configured for."""
 
-ROUNDS = 15
-EXCHANGES = 600
+ROUNDS = 45
+EXCHANGES = 200
 CONNECTIONS = 8
 HEADERS = {"user-agent": "bench/1.0", "accept": "*/*", "x-api-key": "bench-key", "x-user": "user-1"}
 
