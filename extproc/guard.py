@@ -44,6 +44,8 @@ _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: c
 _PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"; RFC 3986 leaves the rest to percent-encoding
 _AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")  # RFC 3986 section 3.2, without userinfo
 _MAX_NAME = 256
+_ADDED_BY_ENVOY = 10
+_BYTES_ADDED_BY_ENVOY = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,14 @@ class Limits:
     header_count: int = 100
     """``common_http_protocol_options.max_headers_count``, pseudo-headers included."""
     header_bytes: int = 60 * 1024
-    """``max_request_headers_kb``: names and values together, in bytes."""
+    """Names and values together, in bytes: ``max_request_headers_kb``, or for responses ``max_response_headers_kb``."""
 
     def check(self, headers: RawHeaders, before: RawHeaders, at_most: int = sys.maxsize) -> None:
-        """Refuses headers over a limit; what was received over it (a larger limit over there) may stay.
+        """Refuses edited headers over a limit.
+
+        What came over a limit may be Envoy's own doing: it adds a few headers after it has counted the client's, and
+        then fails at any edit. What came far over it came from an Envoy with a larger limit, and may stay, but not
+        grow.
 
         Args:
             headers: as they are now.
@@ -64,15 +70,19 @@ class Limits:
             at_most: more bytes than `headers` take, where that is known; spares counting them.
 
         Raises:
-            LimitError: the edits made the headers too many or too large.
+            LimitError: the headers are too many or too large for an edit.
         """
-        if len(headers) > max(self.header_count, len(before)):
-            raise LimitError("the number of headers", len(headers), self.header_count)
+        if len(headers) > self.header_count:
+            received = len(before)
+            if received <= self.header_count + _ADDED_BY_ENVOY or len(headers) > received:
+                raise LimitError("the number of headers", len(headers), self.header_count)
         if at_most <= self.header_bytes:
             return
         size = header_bytes(headers)
-        if size > self.header_bytes and size > header_bytes(before):
-            raise LimitError("the size of the headers in bytes", size, self.header_bytes)
+        if size > self.header_bytes:
+            received = header_bytes(before)
+            if received <= self.header_bytes + _BYTES_ADDED_BY_ENVOY or size > received:
+                raise LimitError("the size of the headers in bytes", size, self.header_bytes)
 
 
 def header_bytes(headers: RawHeaders) -> int:

@@ -47,6 +47,7 @@ _OBSERVED = dict.fromkeys(Direction, BodyMode.STREAMED)
 """In observability mode Envoy does not say how it sends bodies: there is one way only."""
 _GONE = "it has left already; edit it in an earlier phase"
 _DEFAULT_LIMITS = Limits()
+_RESPONSE_LIMITS = Limits(header_bytes=80 * 1024)
 _SYSTEM_CLOCK = SystemClock()
 
 _logger = logging.getLogger("extproc.machine")
@@ -90,6 +91,7 @@ class ExchangeMachine:
         *,
         clock: Clock = _SYSTEM_CLOCK,
         limits: Limits = _DEFAULT_LIMITS,
+        response_limits: Limits = _RESPONSE_LIMITS,
         trace: bool = False,
     ) -> None:
         """Begins an exchange.
@@ -98,14 +100,15 @@ class ExchangeMachine:
             chain: the filters; started by whoever owns it.
             exchange_id: tells exchanges apart, and seeds ``exchange.random``.
             clock: where time comes from.
-            limits: how many headers Envoy takes, and how large.
+            limits: how many request headers Envoy takes, and how large.
+            response_limits: the same for a response.
             trace: whether to keep `events`.
         """
         self.exchange = Exchange(exchange_id, clock)
         self.events: list[Event] | None = [] if trace else None
         self._chain = chain
         self._clock = clock
-        self._limits = limits
+        self._limits = {Direction.REQUEST: limits, Direction.RESPONSE: response_limits}
         self._last: dict[Direction, Phase] = {}
         self._off = chain.conditional  # a condition that was never judged, for want of a request, does not hold
 
@@ -272,8 +275,8 @@ class ExchangeMachine:
                 response = step.hook(exchange) if not step.chunked else self._in_pieces(step, side)
                 if response is not None:
                     response = response if isinstance(response, Response) else await self._settled(link, response)
-                if fields._items is not before[0]:
-                    self._limits.check(fields._items, before[0], fields._at_most)
+                if fields._items is not before[0] or side._body is not before[1]:  # a new body edits content-length
+                    self._limits[stage.phase.direction].check(fields._items, stage.headers, fields._at_most)
                 if response is not None:
                     response = self._checked(response, stage)
             except (Exception, asyncio.CancelledError) as error:
@@ -301,13 +304,12 @@ class ExchangeMachine:
         return await self._run(early, self._chain.steps[phase])
 
     async def _run_missed_body(self, stage: _Stage) -> _Verdict:
-        """Body hooks in a trailers phase that no body came before: they may still refuse, but edit nothing any more."""
+        """Body hooks in a trailers phase that no body came before: they may still refuse, and edit the trailers."""
         side = stage.side
         if side._body is not None:
             return None
         side._body = b""
-        missed = _Stage(stage.phase, stage.rule, side, side._headers, side._headers._items, b"")
-        return await self._run(missed, self._chain.steps[_BODY_OF[stage.phase.direction]])
+        return await self._run(stage, self._chain.steps[_BODY_OF[stage.phase.direction]])
 
     def _refuse_mode(self, stage: _Stage) -> _Verdict:
         """A body follows; filters that want it fail by their policy if Envoy won't send it whole: no silent bypass."""
@@ -382,7 +384,7 @@ class ExchangeMachine:
             raise PhaseError("a Response comes too late here: the client already has the beginning of another")
         if response.status < _FIRST_FINAL_STATUS:  # one that Envoy received: a filter can make none
             raise PhaseError(f"a response with status {response.status} cannot be the answer: return one of your own")
-        self._limits.check(response._headers._items, [])
+        self._limits[Direction.RESPONSE].check(response._headers._items, [])
         return response
 
     def _failed(self, link: Link, stage: _Stage, error: BaseException) -> _Verdict:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+from pydantic import ConfigDict
+
 from extproc import Exchange, Filter, Phase
 
 __all__ = ["Do", "acting", "acting_in", "acting_with"]
@@ -16,6 +18,8 @@ Do = Callable[..., Any]
 class Acting(Filter):
     """Has the hooks that `acting` gives it."""
 
+    model_config = ConfigDict(use_attribute_docstrings=False)  # it would look for the source of every class made here
+
     hooks_by_name: dict[str, Do]
 
 
@@ -23,18 +27,19 @@ def acting(
     *, requires: frozenset[str] = frozenset(), metadata_out: frozenset[str] = frozenset(), **hooks: Do
 ) -> Filter:
     """A filter whose hooks are these functions of the exchange (and the chunk)."""
-    return _kind(frozenset(hooks), requires, metadata_out)(hooks_by_name=hooks)
+    return acting_with(hooks, requires=requires, metadata_out=metadata_out)
 
 
-def acting_with(hooks: Mapping[str, Do]) -> Filter:
+def acting_with(
+    hooks: Mapping[str, Do], *, requires: frozenset[str] = frozenset(), metadata_out: frozenset[str] = frozenset()
+) -> Filter:
     """A filter with these hooks, by name."""
-    return _kind(frozenset(hooks), frozenset(), frozenset())(hooks_by_name=dict(hooks))
+    return _kind(frozenset(hooks), requires, metadata_out)(hooks_by_name=dict(hooks))
 
 
 def acting_in(phase: Phase, do: Do, *, metadata_out: frozenset[str] = frozenset()) -> Filter:
     """A filter with one hook, for a phase; it takes bodies whole."""
-    name = f"on_{phase.value}"
-    return _kind(frozenset({name}), frozenset(), metadata_out)(hooks_by_name={name: do})
+    return acting_with({f"on_{phase.value}": do}, metadata_out=metadata_out)
 
 
 @cache

@@ -48,7 +48,7 @@ def _continue(answer: Continue) -> bytes:
 def _common(answer: Continue, mutation: bytes) -> bytes:
     """A ``CommonResponse``; ``status`` 1 is CONTINUE_AND_REPLACE."""
     common = b"\x08\x01" if answer.replace else b""
-    if mutation:
+    if mutation or answer.clear_route_cache:  # without a mutation, be it an empty one, Envoy keeps the route
         common += _field(2, mutation)
     if answer.body is not None:
         common += _field(3, _field(1, answer.body) if answer.body else b"\x10\x01")  # or clear_body

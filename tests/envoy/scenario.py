@@ -126,6 +126,8 @@ def say(
     if replace:
         common.status = CommonResponse.CONTINUE_AND_REPLACE
     common.clear_route_cache = clear_route
+    if clear_route:
+        common.header_mutation.SetInParent()  # Envoy ignores it in an answer without, which is not what we send
     return response
 
 
