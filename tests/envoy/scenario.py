@@ -197,17 +197,21 @@ class Scenario:
         """What the processor does in one exchange."""
         if self.chain is not None:
             return _machine(self.chain)
-        script = self.script
-
-        async def behave(message: Message) -> Sequence[Action]:
-            return script.get(message.phase, [unchanged(message.phase)])
-
-        return behave
+        return scripted(self.script)
 
 
 def on(phase: Phase, *actions: Action) -> Script:
     """A script that does something about one phase."""
     return {phase: actions}
+
+
+def scripted(script: Script) -> Behaviour:
+    """Does what the script says about a phase, and changes nothing where it says nothing."""
+
+    async def behave(message: Message) -> Sequence[Action]:
+        return script.get(message.phase, [unchanged(message.phase)])
+
+    return behave
 
 
 def _machine(chain: Chain) -> Behaviour:

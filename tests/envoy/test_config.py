@@ -19,6 +19,7 @@ from extproc.server import GrpcioFront
 from extproc.testing import Gateway
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.raw_processor import RawProcessor
+from tests.envoy.scenario import scripted
 
 
 class OnRequest(Filter):
@@ -233,7 +234,7 @@ FRAMING = {
 @pytest.mark.parametrize("name", FRAMING)
 async def test_the_second_line_of_defence_drops_framing_headers_that_the_sdk_would_never_send(name: str) -> None:
     async with RawProcessor() as processor, Upstream() as upstream:
-        processor.play({Phase.REQUEST_HEADERS: [edit(Phase.REQUEST_HEADERS, **{name: FRAMING[name]})]})
+        processor.play(scripted({Phase.REQUEST_HEADERS: [edit(Phase.REQUEST_HEADERS, **{name: FRAMING[name]})]}))
         options = EnvoyOptions(
             listen="127.0.0.1:0", admin="127.0.0.1:0", upstream=upstream.address, processors=(processor.address,)
         )
@@ -334,7 +335,7 @@ async def test_streams_are_spread_over_the_sockets_of_the_workers(tmp_path: Path
 
 async def test_a_processor_that_breaks_streams_off_is_tried_again() -> None:
     async with RawProcessor() as processor, Upstream() as upstream:
-        processor.play({Phase.REQUEST_HEADERS: [Abort("UNAVAILABLE", "restarting")]})
+        processor.play(scripted({Phase.REQUEST_HEADERS: [Abort("UNAVAILABLE", "restarting")]}))
         options = EnvoyOptions(
             listen="127.0.0.1:0", admin="127.0.0.1:0", upstream=upstream.address, processors=(processor.address,)
         )
