@@ -5,13 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["replay"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from extproc.chain import Chain
+    from extproc.clock import Clock
+    from extproc.observe import Observer
+    from extproc.replay.captures import Way
+
+__all__ = ["replay", "through_envoy"]
 
 _SHOWN = 10
 
@@ -53,7 +62,7 @@ def replay(
         replay_captures(
             captures,
             partial(load_chain, chain),
-            way=through_model,
+            way=through_model if through == "model" else through_envoy(),
             ignored=ignore,
             redaction_key=redaction_key,
             show=show if show is not None or as_json else _SHOWN,
@@ -64,3 +73,18 @@ def replay(
     else:
         print_report(report, Console())
     return report.exit_status
+
+
+def through_envoy() -> Way:
+    """A processor is the command line's to start: replay and server do not know each other."""
+    from extproc.replay.through import replay_through_envoy
+    from extproc.server import GrpcioFront
+
+    @asynccontextmanager
+    async def start(
+        chain: Chain, observer: Observer, clock: Clock, ids: Iterator[str]
+    ) -> AsyncGenerator[Sequence[str]]:
+        async with GrpcioFront(chain, observer=observer, clock=clock, ids=ids, grace=1.0) as front:
+            yield front.addresses
+
+    return partial(replay_through_envoy, start=start)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from extproc.envoy.model import Ask, EnvoyModel, ExtProcConfig
 from extproc.machine import ExchangeMachine
 from extproc.messages import Continue
-from extproc.phases import Direction, Part, Phase
 from extproc.replay.capture import CapturedExchange, CapturedMessage
+from extproc.replay.lacks import asks_response, lacking, not_captured, unanswered
 from extproc.replay.play import BrokenOffError, config_for, outcome_of, protocol_for, recorded_chain
 from extproc.replay.traffic import traffic_of
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model import Outcome, Resumed
     from extproc.filter import Needs
     from extproc.messages import Message
+    from extproc.phases import Phase
     from extproc.replay.files import CaptureReader
     from extproc.replay.veil import Veil
 
@@ -90,28 +91,7 @@ async def replay(reader: CaptureReader, chain: Chain, veil: Veil, tell: Callable
         await _Run(reader, chain, veil, tell).all()
     finally:
         await chain.stop()
-    return [*reader.notes, *veil.notes(), *_lacking(reader, chain.needs)]
-
-
-def _lacking(reader: CaptureReader, wanted: Needs) -> list[str]:
-    """What filters would have been told that the capture does not hold."""
-    had = reader.header.needs
-    kinds = {
-        "attributes": wanted.request_attributes | wanted.response_attributes,
-        "metadata namespaces": wanted.metadata_in,
-        "phases": frozenset(phase.value for phase in wanted.phases if phase.part is Part.TRAILERS),
-    }
-    known = {
-        "attributes": had.request_attributes | had.response_attributes,
-        "metadata namespaces": had.metadata_in,
-        "phases": frozenset(phase.value for phase in had.phases),
-    }
-    return [
-        f"{reader.path}: holds no {kind} {', '.join(sorted(names - known[kind]))}: the recorded chain did not ask for "
-        "them, so filters that read them may decide otherwise than on live traffic"
-        for kind, names in kinds.items()
-        if names - known[kind]
-    ]
+    return [*reader.notes, *veil.notes(), *lacking(reader, chain.needs)]
 
 
 class _Run:
@@ -159,7 +139,7 @@ class _Run:
         try:
             before = outcome_of(traffic, recorded, config_for(self._recorded, traffic, needs))
         except BrokenOffError as error:
-            return Replayed(recorded, replayed, None, None, f"the recording ends at {error.phase.value}, unanswered")
+            return Replayed(recorded, replayed, None, None, unanswered(error))
         if live.cut_short:
             return Replayed(recorded, replayed, before, None, live.lacks)
         after = outcome_of(traffic, replayed, config_for(self._chain, traffic, needs))
@@ -221,7 +201,7 @@ class _Live:
         assert isinstance(step, Ask)  # noqa: S101 (a request is forwarded once)
         self.cut_short = step.message.phase in self._traffic.unknown
         if self.cut_short:
-            self.lacks = f"the capture holds no {step.message.phase.value}: {_NOT_ASKED}"
+            self.lacks = not_captured(step.message.phase.value)
             return False
         self._take(step.message)
         return True
@@ -255,13 +235,6 @@ class _Live:
         self._message = message
 
     def _response(self) -> Resumed:
-        if self._traffic.response is None and self._config.mode.response_headers and not _asks_response(self._needs):
-            self.lacks = f"the capture holds no response: {_NOT_ASKED}"
+        if self._traffic.response is None and self._config.mode.response_headers and not asks_response(self._needs):
+            self.lacks = not_captured("response")
         return self._traffic.response
-
-
-_NOT_ASKED = "the chain that was recorded did not ask for one"
-
-
-def _asks_response(needs: Needs) -> bool:
-    return any(phase.direction is Direction.RESPONSE for phase in needs.phases)

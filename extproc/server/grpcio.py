@@ -21,7 +21,7 @@ from extproc.server.session import Session, exchange_ids
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from extproc.chain import Chain
@@ -51,6 +51,7 @@ class GrpcioFront:
         *,
         observer: Observer | None = None,
         clock: Clock | None = None,
+        ids: Iterator[str] | None = None,
         limits: Limits | None = None,
         socket_mode: SocketMode = 0o660,
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
@@ -63,6 +64,7 @@ class GrpcioFront:
             listen: ``HOST:PORT`` (port 0: any free one), ``[IPV6]:PORT`` or ``unix:/path``.
             observer: is told of every exchange; costs a trace of every edit.
             clock: where time comes from.
+            ids: names exchanges; by default, so that no two have one name.
             limits: how many headers Envoy takes, and how large.
             socket_mode: permissions of unix sockets.
             max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
@@ -80,7 +82,7 @@ class GrpcioFront:
         self._limits = limits or Limits()
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
-        self._ids = exchange_ids()
+        self._ids = ids or exchange_ids()
         self._health = health.HealthServicer()
         self._max_message_bytes = max_message_bytes
         self._exits = AsyncExitStack()
