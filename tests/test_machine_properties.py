@@ -56,7 +56,9 @@ class Check:
     def __init__(self, scenario: Scenario) -> None:
         self.journal = Journal()
         self.chain = scenario.chain(self.journal)
-        self.machine = ExchangeMachine(self.chain, "x-1", clock=LoopClock(), limits=LIMITS, response_limits=LIMITS, trace=True)
+        self.machine = ExchangeMachine(
+            self.chain, "x-1", clock=LoopClock(), limits=LIMITS, response_limits=LIMITS, trace=True
+        )
         self.envoy = Envoy(scenario)
         self.scenario = scenario
         self.over = False

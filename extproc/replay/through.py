@@ -83,6 +83,7 @@ async def replay_through_envoy(
             processors=tuple(processors),
             buffer_limit=_BUFFER,
             edge=False,
+            trailers=True,
         )
         envoy = await exits.enter_async_context(RunningEnvoy(bootstrap(chain, options)))
         client = await exits.enter_async_context(Connection(f"127.0.0.1:{envoy.port('ingress')}"))

@@ -1,4 +1,4 @@
-"""``--through envoy``: traffic of a real Envoy, replayed through another one, is the same, and differs where it must."""
+"""``--through envoy``: traffic of a real Envoy, replayed through another, is the same, and differs where it must."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from extproc import Chain
 from extproc.cli import main
 from extproc.cli.replay import through_envoy
-from extproc.envoy.plain_http import PlainReply, PlainRequest
+from extproc.envoy.plain_http import PlainReply
 from extproc.messages import Continue, Message
 from extproc.phases import Phase
 from extproc.replay.capture import CapturedExchange, CapturedMessage, Header
@@ -111,10 +111,8 @@ async def test_the_same_chain_comes_to_the_same_through_envoy_and_through_the_mo
 @pytest.mark.parametrize(
     "changes",
     [
-        {"guard": None},
         {"edit": Edit(request="other", response="other")},
         {"json_body": JsonBody(mark="x")},
-        {"late": None},
         {"trailers": None},
         {"counter": Counter(limit=0)},
     ],
@@ -177,14 +175,17 @@ async def test_attributes_are_those_of_this_connection_and_it_is_said(tmp_path: 
     path = await record(tmp_path, Chain([Peer()]), CALLS[:1])
     _, notes = await rerun(path, Chain([Peer()]))
     assert notes == [
-        "filters that read attributes (source.address) were given those of this Envoy and its client, not the recorded ones"
+        (
+            "filters that read attributes (source.address) were given those of this Envoy and its client, "
+            "not the recorded ones"
+        )
     ]
 
 
 CHAIN = """
 filters:
   - use: api_key
-    with: {callers: {shop: wonderland}, accept: ["header:x-key"]}
+    with: {callers: {shop: wonderland}, sources: "header:x-key"}
   - use: headers
     with: {response: {set: {x-served-by: us}}}
 """

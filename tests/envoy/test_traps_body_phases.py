@@ -10,7 +10,6 @@ import pytest
 
 from extproc import Exchange, Filter, Response, Use
 from extproc.envoy.plain_http import PlainReply, PlainRequest, split_address
-from extproc.filter import OnError
 from tests.envoy.behind import Config, behind_envoy, one_after_the_other
 from tests.envoy.http2 import send_trailers_only
 

@@ -31,7 +31,7 @@ def bootstrap(source: Chain | Needs, options: EnvoyOptions = _DEFAULTS, *, comma
         command: what wrote the file; a comment says so.
     """
     asked = Asked.of(source)
-    trailers = any(phase.part is Part.TRAILERS for phase in asked.needs.phases)
+    trailers = options.trailers or any(phase.part is Part.TRAILERS for phase in asked.needs.phases)
     config = v3.bootstrap.Bootstrap(
         node=v3.core.Node(id="extproc", cluster="extproc"),
         static_resources=v3.bootstrap.BootstrapStaticResources(

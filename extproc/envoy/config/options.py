@@ -60,6 +60,7 @@ class EnvoyOptions:
         edge: clients are strangers: their ``x-request-id`` and ``x-envoy-*`` are replaced, their ``x-forwarded-for`` is
             appended to, and header names with an underscore are refused. False behind a proxy of your own, and where a
             replay is to arrive as it was recorded.
+        trailers: carry HTTP/1 trailers even if no filter wants them; Envoy drops them by default.
         stat_prefix: names the filter in Envoy's statistics; two ext_proc filters in one listener need two names.
         access_log: a file; by default standard output.
 
@@ -76,6 +77,7 @@ class EnvoyOptions:
     margin: float = 0.25
     buffer_limit: int = 1024 * 1024
     edge: bool = True
+    trailers: bool = False
     stat_prefix: str = "extproc"
     access_log: str = ""
 
