@@ -16,7 +16,7 @@ __all__ = ["asks_response", "lacking", "not_captured", "unanswered"]
 
 def not_captured(what: str) -> str:
     """Why an exchange cannot be replayed to its end: `what` is a phase, or the response."""
-    return f"the capture holds no {what}: the chain that was recorded did not ask for one"
+    return f"the capture holds no {what}: nobody asked Envoy for it when this was recorded"
 
 
 def unanswered(error: BrokenOffError) -> str:

@@ -13,7 +13,7 @@ from extproc.messages import Answer, Continue, Protocol
 from extproc.phases import BodyMode, Phase
 
 if TYPE_CHECKING:
-    from extproc.envoy.model import Outcome, Resumed
+    from extproc.envoy.model import HttpMessage, Outcome, Resumed
     from extproc.replay.capture import CapturedExchange, CapturedMessage, Header
     from extproc.replay.traffic import Traffic
 
@@ -24,15 +24,17 @@ _HELD = (BodyMode.NONE, BodyMode.BUFFERED)
 
 
 class BrokenOffError(Exception):
-    """The recording ends before its exchange did.
+    """There is no answer to go on with.
 
     Attributes:
         phase: what was never answered.
+        upstream: the request that had been forwarded by then; None: none had.
     """
 
-    def __init__(self, phase: Phase) -> None:
+    def __init__(self, phase: Phase, upstream: HttpMessage | None) -> None:
         super().__init__(phase)
         self.phase = phase
+        self.upstream = upstream
 
 
 class _Recorded(Filter):
@@ -79,13 +81,14 @@ def outcome_of(traffic: Traffic, exchange: CapturedExchange, config: ExtProcConf
     """What came of `traffic` with the answers of `exchange`.
 
     Raises:
-        BrokenOffError: an answer that the outcome depends on is not there.
+        BrokenOffError: an answer that it depends on is not there.
     """
     answers: defaultdict[Phase, deque[CapturedMessage]] = defaultdict(deque)
     for item in exchange.messages:
         answers[item.message.phase].append(item)
     steps = EnvoyModel(config).exchange(traffic.request)
     resumed: Resumed = None
+    upstream: HttpMessage | None = None
     while True:
         try:
             step = steps.send(resumed)
@@ -93,17 +96,17 @@ def outcome_of(traffic: Traffic, exchange: CapturedExchange, config: ExtProcConf
             outcome: Outcome = end.value
             return outcome
         if isinstance(step, Ask):
-            resumed = _answer(answers[step.message.phase], step.message.phase)
+            resumed = _answer(answers[step.message.phase])
+            if resumed is None:
+                raise BrokenOffError(step.message.phase, upstream)
         else:
-            resumed = traffic.response
+            upstream, resumed = step.request, traffic.response
 
 
-def _answer(given: deque[CapturedMessage], phase: Phase) -> Answer:
+def _answer(given: deque[CapturedMessage]) -> Answer | None:
     if not given:
-        raise BrokenOffError(phase)
+        return None
     item = given.popleft()
     if item.message.observability:
-        return Continue(phase)  # Envoy neither waited for an answer nor read one
-    if item.answer is None:
-        raise BrokenOffError(phase)
+        return Continue(item.message.phase)  # Envoy neither waited for an answer nor read one
     return item.answer

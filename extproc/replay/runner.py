@@ -140,9 +140,12 @@ class _Run:
             before = outcome_of(traffic, recorded, config_for(self._recorded, traffic, needs))
         except BrokenOffError as error:
             return Replayed(recorded, replayed, None, None, unanswered(error))
-        if live.cut_short:
-            return Replayed(recorded, replayed, before, None, live.lacks)
-        after = outcome_of(traffic, replayed, config_for(self._chain, traffic, needs))
+        after: Outcome | None = None
+        try:
+            after = outcome_of(traffic, replayed, config_for(self._chain, traffic, needs))
+        except BrokenOffError as error:  # for what `live` lacks; what had been forwarded by then can be compared
+            if error.upstream is not None:
+                after = replace(before, upstream=error.upstream, client=None)
         return Replayed(recorded, replayed, before, after, live.lacks)
 
 
@@ -154,7 +157,6 @@ class _Live:
         machine: what answers.
         place: when the message came that waits to be answered, as `CapturedMessage.place` says it.
         lacks: what the capture does not hold though the chain asks for it, as a sentence.
-        cut_short: it could not go on for that.
     """
 
     def __init__(
@@ -178,7 +180,6 @@ class _Live:
         self.machine = machine
         self.place = recorded.place
         self.lacks = ""
-        self.cut_short = False
         self._needs = needs
         self._traffic = traffic_of(restored)
         self._config = config_for(chain, self._traffic, needs)
@@ -199,8 +200,7 @@ class _Live:
         except StopIteration:
             return False
         assert isinstance(step, Ask)  # noqa: S101 (a request is forwarded once)
-        self.cut_short = step.message.phase in self._traffic.unknown
-        if self.cut_short:
+        if step.message.phase in self._traffic.unknown:
             self.lacks = not_captured(step.message.phase.value)
             return False
         self._take(step.message)

@@ -130,11 +130,14 @@ class _Run:
         desk = self._desk
         replayed = replace(exchange, messages=tuple(desk.messages), events=tuple(desk.events), ended=desk.ended)
         replayed = self._veil.redacted(replayed)
-        lacks = self._lacks(real)
-        if any(item.message.phase in real.unknown for item in replayed.messages):
-            return Replayed(recorded, replayed, before, None, lacks)
+        expected_on_wire = _on_the_wire(before, expected.request)
+        made_up = {item.message.phase for item in replayed.messages} & real.unknown
+        if Phase.REQUEST_BODY in made_up:
+            return Replayed(recorded, replayed, expected_on_wire, None, not_captured(Phase.REQUEST_BODY.value))
         after = self._seen(reply, real, replayed)
-        return Replayed(recorded, replayed, _on_the_wire(before, expected.request), after, lacks)
+        if Phase.RESPONSE_BODY in made_up:
+            after = replace(after, client=None)
+        return Replayed(recorded, replayed, expected_on_wire, after, self._lacks(real, made_up))
 
     async def _send(self, exchange: CapturedExchange, traffic: Traffic) -> PlainReply | None:
         """Sends the request; None: no response came back."""
@@ -147,19 +150,16 @@ class _Run:
         finally:
             await self._desk.cleared()
 
-    def _lacks(self, traffic: Traffic) -> str:
+    def _lacks(self, traffic: Traffic, made_up: set[Phase]) -> str:
         """What the chain asked for that the capture does not hold, as a sentence."""
-        for item in self._desk.messages:
-            if item.message.phase in traffic.unknown:
-                return not_captured(item.message.phase.value)
-        return not_captured("response") if self._is_made_up(traffic) and self._wants_new_phases() else ""
+        if made_up:
+            return not_captured(made_up.pop().value)
+        wants_more = asks_response(self._chain.needs) and not asks_response(self._needs)
+        return not_captured("response") if self._is_made_up(traffic) and wants_more else ""
 
     def _is_made_up(self, traffic: Traffic) -> bool:
         """The upstream was asked, and nobody knows what it would have answered."""
         return traffic.response is None and bool(self._desk.requests)
-
-    def _wants_new_phases(self) -> bool:
-        return asks_response(self._chain.needs) and not asks_response(self._needs)
 
     def _seen(self, reply: PlainReply | None, traffic: Traffic, replayed: CapturedExchange) -> Outcome:
         """What the upstream and the client really got."""

@@ -304,8 +304,8 @@ async def test_a_response_that_nobody_knows_is_not_invented(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("wanted", "reason"),
     [
-        (Edit(response="x"), "the capture holds no response: the chain that was recorded did not ask for one"),
-        (JsonBody(), "the capture holds no request_body: the chain that was recorded did not ask for one"),
+        (Edit(response="x"), "the capture holds no response: nobody asked Envoy for it when this was recorded"),
+        (JsonBody(), "the capture holds no request_body: nobody asked Envoy for it when this was recorded"),
     ],
 )
 async def test_what_the_recorded_chain_did_not_ask_for_cannot_be_replayed(
