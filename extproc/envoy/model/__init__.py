@@ -13,8 +13,18 @@ limit and trailers follow it: Envoy asks about those while its 413 is on its way
 
 from __future__ import annotations
 
-from extproc.envoy.model.config import ExtProcConfig, MutationRules, ProcessingMode
+from extproc.envoy.model.config import ExtProcConfig
 from extproc.envoy.model.http1 import over_http1
+from extproc.envoy.model.options import (
+    ForwardRules,
+    MetadataOptions,
+    MutationRules,
+    Namespaces,
+    RouteCacheAction,
+    StringMatch,
+)
+from extproc.envoy.model.per_route import PerRoute
+from extproc.envoy.model.processing_mode import HeaderMode, ModeOverride, ProcessingMode
 from extproc.envoy.model.run import EnvoyModel, Processor, Upstream
 from extproc.envoy.model.values import (
     Ask,
@@ -22,11 +32,17 @@ from extproc.envoy.model.values import (
     Context,
     Forward,
     HttpMessage,
+    Later,
     Outcome,
     Replies,
     Reply,
     Resumed,
+    Said,
     Step,
+    Streamed,
+    StreamedBody,
+    StreamedHeaders,
+    StreamedTrailers,
     Unhandled,
 )
 
@@ -37,15 +53,29 @@ __all__ = [
     "EnvoyModel",
     "ExtProcConfig",
     "Forward",
+    "ForwardRules",
+    "HeaderMode",
     "HttpMessage",
+    "Later",
+    "MetadataOptions",
+    "ModeOverride",
     "MutationRules",
+    "Namespaces",
     "Outcome",
+    "PerRoute",
     "ProcessingMode",
     "Processor",
     "Replies",
     "Reply",
     "Resumed",
+    "RouteCacheAction",
+    "Said",
     "Step",
+    "Streamed",
+    "StreamedBody",
+    "StreamedHeaders",
+    "StreamedTrailers",
+    "StringMatch",
     "Unhandled",
     "Upstream",
     "over_http1",

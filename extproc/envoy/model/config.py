@@ -5,45 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from extproc.envoy.model.options import (
+    ForwardRules,
+    MetadataOptions,
+    MutationRules,
+    Namespaces,
+    RouteCacheAction,
+)
+from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
 from extproc.guard import FRAMING, Limits
 from extproc.phases import BodyMode, Direction, Phase
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
+    from extproc.envoy.model.per_route import PerRoute
     from extproc.filter import Needs
 
-__all__ = ["ExtProcConfig", "MutationRules", "ProcessingMode"]
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessingMode:
-    """``processing_mode``, with every DEFAULT resolved: what Envoy sends."""
-
-    request_headers: bool = True
-    response_headers: bool = True
-    request_body: BodyMode = BodyMode.NONE
-    response_body: BodyMode = BodyMode.NONE
-    request_trailers: bool = False
-    response_trailers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MutationRules:
-    """``config.common.mutation_rules.v3.HeaderMutationRules``: which headers a processor may touch."""
-
-    allow_all_routing: bool = False
-    """Setting ``:method``, ``:scheme``, ``:authority`` and ``host``."""
-    allow_envoy: bool = False
-    """``x-envoy-*``."""
-    disallow_system: bool = False
-    """Refuses every pseudo-header."""
-    disallow_all: bool = False
-    allow_expression: str = ""
-    """RE2, against the whole name; wins over everything but `disallow_expression`."""
-    disallow_expression: str = ""
-    """RE2, against the whole name; wins over everything."""
-    disallow_is_error: bool = False
-    """A refused edit fails the exchange instead of being dropped."""
+__all__ = ["ExtProcConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +30,42 @@ class ExtProcConfig:
 
     mode: ProcessingMode = field(default_factory=ProcessingMode)
     rules: MutationRules = field(default_factory=MutationRules)
+    """``mutation_rules``."""
+    forward_rules: ForwardRules = field(default_factory=ForwardRules)
     failure_mode_allow: bool = False
     """The exchange goes on unprocessed when the processor fails."""
     message_timeout: float = 0.2
     """Seconds that the processor may take to answer one message."""
+    max_message_timeout: float = 0.0
+    """Seconds that a processor may ask for with ``override_message_timeout``; 0: it may not."""
     status_on_error: int = 500
     """What the client gets when the processor fails, but for a timeout, which is always 504."""
+    observability_mode: bool = False
+    """The processor is told and never listened to."""
+    send_body_without_waiting_for_header_response: bool = False
+    """STREAMED only."""
+    allow_mode_override: bool = False
+    allowed_override_modes: tuple[ModeOverride, ...] = ()
+    """None: any, where overrides are allowed at all. ``request_headers`` does not count in a comparison."""
     disable_immediate_response: bool = False
     disable_clear_route_cache: bool = False
+    """The older spelling of RETAIN."""
+    route_cache_action: RouteCacheAction = RouteCacheAction.DEFAULT
+    allow_content_length_header: bool = False
+    """A content-length stays in modes that stream a body."""
+    request_attributes: tuple[str, ...] = ()
+    response_attributes: tuple[str, ...] = ()
+    metadata_options: MetadataOptions = field(default_factory=MetadataOptions)
+    per_route: tuple[PerRoute, ...] = ()
+    """What virtual host and route say, the most specific last."""
     buffer_limit: int = 1024 * 1024
     """``per_connection_buffer_limit_bytes`` of the listener: how much of a body Envoy holds, in bytes."""
     request_limits: Limits = field(default_factory=Limits)
     """Of the HTTP connection manager: ``max_headers_count``, ``max_request_headers_kb``."""
     response_limits: Limits = field(default_factory=lambda: Limits(header_bytes=80 * 1024))
     """Of the upstream's cluster: ``max_headers_count``, ``max_response_headers_kb``."""
+    stream_idle_timeout: float = 300.0
+    """Of the HTTP connection manager, in seconds; the only timer that runs while a body is in full duplex."""
 
     @classmethod
     def for_chain(cls, chain: Chain) -> ExtProcConfig:
@@ -76,6 +76,11 @@ class ExtProcConfig:
             rules=_rules(chain.needs),
             failure_mode_allow=policies == {"skip"},
             message_timeout=chain.timeout + _MARGIN,
+            request_attributes=tuple(sorted(chain.needs.request_attributes)),
+            response_attributes=tuple(sorted(chain.needs.response_attributes)),
+            metadata_options=MetadataOptions(
+                forwarding=_namespaces(chain.needs.metadata_in), receiving=_namespaces(chain.needs.metadata_out)
+            ),
         )
 
 
@@ -105,3 +110,7 @@ def _rules(needs: Needs) -> MutationRules:
         allow_envoy="envoy_headers" in needs.requires,
         disallow_expression="|".join(sorted(forbidden)),
     )
+
+
+def _namespaces(names: frozenset[str]) -> Namespaces | None:
+    return Namespaces(untyped=tuple(sorted(names))) if names else None

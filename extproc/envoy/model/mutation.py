@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
-    from extproc.envoy.model.config import MutationRules
     from extproc.envoy.model.fields import Fields
+    from extproc.envoy.model.options import MutationRules
     from extproc.guard import Limits
     from extproc.messages import HeaderEdit
 

@@ -10,6 +10,7 @@ from extproc.messages import Abort, Continue, Immediate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from extproc.envoy.model.processing_mode import ModeOverride
     from extproc.messages import Message, RawHeaders
 
 __all__ = [
@@ -18,11 +19,17 @@ __all__ = [
     "Context",
     "Forward",
     "HttpMessage",
+    "Later",
     "Outcome",
     "Replies",
     "Reply",
     "Resumed",
+    "Said",
     "Step",
+    "Streamed",
+    "StreamedBody",
+    "StreamedHeaders",
+    "StreamedTrailers",
     "Unhandled",
 ]
 
@@ -77,11 +84,71 @@ class Unhandled:
     """A ``ProcessingResponse`` with no answer in it that Envoy knows."""
 
 
-Reply: TypeAlias = Continue | Immediate | Abort | Close | Unhandled
+@dataclass(frozen=True, slots=True)
+class StreamedHeaders:
+    """The first piece of a streamed immediate response: its headers, ``:status`` among them."""
+
+    headers: RawHeaders
+    end_of_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A piece of the body of a streamed immediate response."""
+
+    body: bytes
+    end_of_stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedTrailers:
+    """The last piece of a streamed immediate response."""
+
+    trailers: RawHeaders
+
+
+Streamed: TypeAlias = StreamedHeaders | StreamedBody | StreamedTrailers
+"""A piece of a streamed immediate response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A ``ProcessingResponse`` with what only a processor of its own mind puts there."""
+
+    answer: Continue | Immediate | Streamed | None = None
+    """None: no answer in it, or none that Envoy knows."""
+    streamed: bool = False
+    """The body of `answer` is a ``streamed_response``, a piece of the new body."""
+    end_of_stream: bool = False
+    """It is the last piece, and no trailers follow."""
+    end_of_stream_without_message: bool = False
+    """GRPC: the end, and no gRPC message, not even an empty one."""
+    mode_override: ModeOverride | None = None
+    timeout_override: float | None = None
+    """``override_message_timeout``, in seconds."""
+    typed_metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """``typed_dynamic_metadata``: anything, by namespace."""
+    drain_requests: bool = False
+    """``request_drain_requests``."""
+    drain_responses: bool = False
+    """``request_drain_responses``."""
+    window_update: tuple[int, int] | None = None
+    """``server_window_update``: bytes added downstream to sidestream, and upstream to sidestream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A reply that comes some time after the one before it, or after the message that it answers."""
+
+    seconds: float
+    reply: Continue | Immediate | Abort | Close | Unhandled | Said
+
+
+Reply: TypeAlias = Continue | Immediate | Abort | Close | Unhandled | Said | Later
 """One thing that a processor does, legal or not."""
 
 Replies: TypeAlias = "Reply | Sequence[Reply] | None"
-"""All that a processor does in answer to one message: one reply, several (which is illegal), or nothing ever."""
+"""All that a processor does in answer to one message: one reply, several, or nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
