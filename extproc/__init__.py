@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from extproc.chain import Chain, Use
 from extproc.errors import (
+    BudgetError,
     CaptureError,
     ConfigError,
     ConfigProblem,
@@ -30,6 +31,7 @@ from extproc.when import When, canonical_path
 
 __all__ = [
     "BodyMode",
+    "BudgetError",
     "CaptureError",
     "Chain",
     "ChunkResult",

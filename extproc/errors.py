@@ -8,6 +8,7 @@
     │   ├── PhaseError       right thing, wrong moment
     │   ├── LimitError       more headers, or larger ones, than Envoy takes
     │   └── HookError        a hook gave back something that is neither a Response nor None
+    ├── BudgetError          a body does not fit into the memory that there is for bodies
     ├── PeerError            the other side of the stream broke the protocol
     ├── ConfigError          a chain file, or a filter's configuration, is wrong
     ├── CaptureError         a capture cannot be read
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "BudgetError",
     "CaptureError",
     "ConfigError",
     "ConfigProblem",
@@ -86,6 +88,22 @@ class LimitError(FilterError):
 
 class HookError(FilterError):
     """A hook gave back something that is neither a `Response` nor None."""
+
+
+class BudgetError(ExtprocError):
+    """A body does not fit into the memory that there is for bodies.
+
+    Attributes:
+        what: whose limit it is.
+        size: bytes that would be held with this one.
+        limit: bytes that may be held.
+    """
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what = what
+        self.size = size
+        self.limit = limit
+        super().__init__(f"{what} would take {size} bytes of memory, over the limit of {limit}")
 
 
 class PeerError(ExtprocError):
