@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from extproc.chain import Link
     from extproc.clock import Clock
 
-__all__ = ["Ended", "Exchange", "Metadata"]
+__all__ = ["Ended", "Exchange", "Lane", "Metadata"]
 
 Ended: TypeAlias = Literal["", "complete", "immediate", "cancelled", "aborted"]
 """How an exchange ended: Envoy closed the stream after the last answer; a filter answered the client; the stream broke
@@ -49,15 +49,16 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
         """
         if self._exchange.ended:
             raise PhaseError("metadata cannot be emitted: the exchange is over, emit it in an earlier hook")
-        link = self._exchange._link
+        lane = self._exchange._lane
+        link = lane.link
         if link is None or namespace not in link.needs.metadata_out:
             raise FilterError(
                 f"metadata namespace {namespace!r} would be dropped by Envoy: add it to the filter's `metadata_out`, "
                 "so that the chain asks Envoy to receive it"
             )
         # A new object each time: a filter that fails later in its hook gets the old one back.
-        emitted = self._exchange._emitted
-        self._exchange._emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
+        emitted = lane.emitted
+        lane.emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
 
     def __getitem__(self, namespace: str) -> Mapping[str, Any]:
         """What Envoy sent under `namespace`."""
@@ -72,6 +73,31 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
         return len(self._in)
 
 
+class Lane:
+    """What is true while hooks of one direction run: the request and the response may be under way at once.
+
+    Attributes:
+        phase: the phase that is running.
+        last: the phase of the latest message; None before the first.
+        pending: a message waits for its answer.
+        now: seconds since the Unix epoch when the current message came.
+        deadline: by when it has to be answered, on the exchange's clock.
+        link: the filter that is running.
+        emitted: dynamic metadata that goes out with the next answer.
+        clear_route_cache: a filter asked for it since the last answer.
+    """
+
+    # Defaults stand here rather than in __init__: this is the hot path.
+    phase: Phase | None = None
+    last: Phase | None = None
+    pending = False
+    now = 0.0
+    deadline = 0.0
+    link: Link | None = None
+    emitted: Mapping[str, Mapping[str, Any]] = {}
+    clear_route_cache = False
+
+
 class Exchange:
     """One HTTP request and its response, on their way through the chain.
 
@@ -79,24 +105,15 @@ class Exchange:
         id: tells exchanges apart in logs and captures.
         state: a place for what belongs to this exchange; all filters of the chain share it.
         attributes: the Envoy attributes that the chain asked for, by name.
-        phase: the phase that is running.
-        now: seconds since the Unix epoch when the current message came. A replay sees the time of the recording.
-        deadline: by when the current message has to be answered, on the clock of `remaining`.
         ended: how the exchange ended; see `Ended`.
     """
 
     # Defaults stand here rather than in __init__: an exchange uses few of these, and this is the hot path.
-    phase: Phase | None = None
-    now = 0.0
-    deadline = 0.0
     ended: Ended = ""
     _request: Request | None = None
     _response: Response | None = None
     _metadata: Metadata | None = None
-    _emitted: Mapping[str, Mapping[str, Any]] = {}
-    _link: Link | None = None
     _random: random.Random | None = None
-    _clear_route_cache = False
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
         """Begins an exchange about which nothing is known yet."""
@@ -104,6 +121,22 @@ class Exchange:
         self.state: dict[str, Any] = {}
         self.attributes: dict[str, Any] = {}
         self._clock = clock
+        self._lane = Lane()
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that is running."""
+        return self._lane.phase
+
+    @property
+    def now(self) -> float:
+        """Seconds since the Unix epoch when the current message came. A replay sees the time of the recording."""
+        return self._lane.now
+
+    @property
+    def deadline(self) -> float:
+        """By when the current message has to be answered, on the clock of `remaining`."""
+        return self._lane.deadline
 
     @property
     def request(self) -> Request:
@@ -139,7 +172,7 @@ class Exchange:
     @property
     def remaining(self) -> float:
         """Seconds left to answer the current message."""
-        return max(0.0, self.deadline - self._clock.monotonic())
+        return max(0.0, self._lane.deadline - self._clock.monotonic())
 
     @property
     def random(self) -> random.Random:
@@ -151,7 +184,8 @@ class Exchange:
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that carries the exchange and the filter with every record."""
-        name = self._link.name if self._link else ""
+        link = self._lane.link
+        name = link.name if link else ""
         return _Log(_logger, {"exchange": self.id, "filter": name})
 
     def clear_route_cache(self) -> None:
@@ -162,9 +196,9 @@ class Exchange:
         Raises:
             PhaseError: the request is under way to the upstream, and so the route is past.
         """
-        if self.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
+        if self._lane.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
             raise PhaseError("the route is past: clear_route_cache() belongs in on_request_headers or on_request_body")
-        self._clear_route_cache = True
+        self._lane.clear_route_cache = True
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`ExchangeMachine`: the state machine of one exchange. A message in, at most one legal answer out; no I/O.
+"""`ExchangeMachine`: the state machine of one exchange. Messages in, legal answers out; no I/O.
 
 Fronts, the replay runner and the Envoy model all drive this one class. It owns what a filter author must not be able to
 get wrong: exactly one answer per message and of its phase, failure policies, the passage of an immediate response back
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from extproc.answers import UNCHANGED, going_on, immediate, without_length
 from extproc.clock import Clock, SystemClock
+from extproc.driving import drive, wait
 from extproc.errors import HookError, PhaseError
-from extproc.exchange import Exchange, Metadata
+from extproc.exchange import Exchange, Lane, Metadata
 from extproc.guard import Limits
 from extproc.headers import Headers
 from extproc.http import Request, Response
@@ -28,9 +29,10 @@ from extproc.phases import RULES, BodyMode, Direction, Part, Phase, Rule, can_fo
 from extproc.trace import Event, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Callable, Mapping
 
     from extproc.chain import Chain, Link, Step
+    from extproc.driving import Steps
     from extproc.messages import RawHeaders
 
 __all__ = ["ExchangeMachine"]
@@ -79,7 +81,6 @@ class ExchangeMachine:
 
     # Defaults stand here rather than in __init__: an exchange rarely changes them, and this is the hot path.
     over = False
-    _pending = False
     _closed = False
     _modes: Mapping[Direction, BodyMode] = {}
     _joined: frozenset[int] = frozenset()  # the filters whose condition held
@@ -109,44 +110,68 @@ class ExchangeMachine:
         self._chain = chain
         self._clock = clock
         self._limits = {Direction.REQUEST: limits, Direction.RESPONSE: response_limits}
-        self._last: dict[Direction, Phase] = {}
+        self._lanes = {Direction.REQUEST: self.exchange._lane}
         self._off = chain.conditional  # a condition that was never judged, for want of a request, does not hold
 
     async def receive(self, message: Message) -> Answer | None:
-        """Takes what Envoy says and gives the one answer to it.
+        """Takes what Envoy says and gives the answer to it; the last one, where there are several.
 
         Suspends only where a hook does. None means that nothing may be sent: the exchange is over, or Envoy is only
         watching (observability mode).
         """
+        answers = await self.receive_all(message)
+        return answers[-1] if answers else None
+
+    async def receive_all(self, message: Message) -> list[Answer]:
+        """Takes what Envoy says and gives every answer that this allows."""
+        answers: list[Answer] = []
+        await drive(self.process(message, answers.append))
+        return answers
+
+    def process(self, message: Message, emit: Callable[[Answer], object]) -> Steps[None]:
+        """Takes what Envoy says; whatever may be answered goes to `emit`, in order, as soon as it is ready.
+
+        The messages of one direction are to be processed one after the other; those of the other one may be processed
+        meanwhile.
+        """
         if self.over:
-            return None
+            return
         phase = message.phase
-        last = self._last.get(phase.direction)
+        lane = self._lanes.get(phase.direction)
+        if lane is None:
+            lane = self._lanes[phase.direction] = Lane()
+        last = lane.last
         if last is not None and not can_follow(last, phase, self._mode(phase.direction)):
             _logger.error("exchange %s: %s came twice or too late", self.exchange.id, phase.value)
-            abort = self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
-            return None if message.observability else abort
-        self._pending = True
-        self._last[phase.direction] = phase
-        self._note(message)
-        if phase.part is Part.HEADERS:
-            answer = await self._on_headers(message)
-        elif phase.part is Part.BODY:
-            answer = await self._on_body(message)
+            answer: Answer = self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order"))
         else:
-            answer = await self._on_trailers(message)
-        self._pending = False
-        if self._chain.ends_with_request_headers and self.events is None:
-            self._leave_early(message)
-        return None if message.observability else answer
+            lane.pending = True
+            lane.last = phase
+            self._note(message, lane)
+            if phase.part is Part.HEADERS:
+                answer = yield from self._on_headers(message)
+            elif phase.part is Part.BODY:
+                answer = yield from self._on_body(message)
+            else:
+                answer = yield from self._on_trailers(message)
+            lane.pending = False
+            if self._chain.ends_with_request_headers and self.events is None:
+                self._leave_early(message)
+        if not message.observability:
+            emit(answer)
 
     async def close(self) -> bool:
         """The stream is over: runs `on_complete` of every filter that took part, once. False if it had run before."""
+        return await drive(self.finish())
+
+    def finish(self) -> Steps[bool]:
+        """The same, as steps."""
         if self._closed:
             return False
         self._closed = self.over = True
         exchange = self.exchange
-        exchange.ended = exchange.ended or ("cancelled" if self._pending else "complete")
+        pending = any(lane.pending for lane in self._lanes.values())
+        exchange.ended = exchange.ended or ("cancelled" if pending else "complete")
         if not self._chain.completions:
             return True
         for side in (exchange._request, exchange._response):
@@ -156,7 +181,7 @@ class ExchangeMachine:
         for link in self._chain.completions:
             if link.when is None or link.index in self._joined:
                 try:
-                    await self._complete(link)
+                    yield from self._complete(link)
                 except asyncio.CancelledError as error:
                     cancelled = error  # the filters after this one still get their turn
         if cancelled is not None:
@@ -176,18 +201,18 @@ class ExchangeMachine:
     def break_off(self, abort: Abort) -> Abort:
         """Ends the exchange with an error: from here on there are no answers."""
         self.over = True
-        self._pending = False
         self.exchange.ended = "aborted"
         return abort
 
     # Messages
 
-    def _note(self, message: Message) -> None:
+    def _note(self, message: Message, lane: Lane) -> None:
         """Keeps what a message says beside its phase."""
         exchange = self.exchange
-        exchange.phase = message.phase
-        exchange.now = self._clock.time()
-        exchange.deadline = self._clock.monotonic() + self._chain.timeout
+        exchange._lane = lane
+        lane.phase = message.phase
+        lane.now = self._clock.time()
+        lane.deadline = self._clock.monotonic() + self._chain.timeout
         if message.attributes:
             exchange.attributes.update(message.attributes)
         if message.metadata:
@@ -200,38 +225,41 @@ class ExchangeMachine:
                 Direction.RESPONSE: message.protocol.response_body,
             }
 
-    async def _on_headers(self, message: Message) -> Answer:
+    def _on_headers(self, message: Message) -> Steps[Answer]:
         phase, headers = message.phase, message.headers
         side = self._begin(phase, headers, message.size)
         body = side._body = b"" if message.end_of_stream else None
         stage = _Stage(phase, _HEADERS_RULE[phase], side, side._headers, headers, body)
-        verdict = await self._run(stage, self._chain.steps[phase])
+        verdict = yield from self._run(stage, self._chain.steps[phase])
         if verdict is None and self._chain.steps[_BODY_OF[phase.direction]]:
-            verdict = await self._run_early_body(stage)
-        return await self._conclude(verdict, stage)
+            verdict = yield from self._run_early_body(stage)
+        return (yield from self._conclude(verdict, stage))
 
-    async def _on_body(self, message: Message) -> Answer:
+    def _on_body(self, message: Message) -> Steps[Answer]:
         phase, mode = message.phase, self._mode(message.phase.direction)
         side = self._side(phase)
         if mode is not BodyMode.BUFFERED:
             stage = _Stage(phase, RULES[phase, mode], side, side._headers, side._headers._items, None)
             # Wanting it whole is refused here too, for Envoy need not have shown the headers.
             verdict = self._refuse_mode(stage) if mode in _ONE_TO_ONE else self._refuse_pieces(stage, mode)
-            return UNCHANGED[phase] if verdict is None else await self._conclude(verdict, stage)
+            return UNCHANGED[phase] if verdict is None else (yield from self._conclude(verdict, stage))
         side._body = message.body
         fields = side._headers
         stage = _Stage(phase, RULES[phase, mode], side, fields, fields._snapshot(), message.body)
         _open(stage)
-        return await self._conclude(await self._run(stage, self._chain.steps[phase]), stage)
+        verdict = yield from self._run(stage, self._chain.steps[phase])
+        return (yield from self._conclude(verdict, stage))
 
-    async def _on_trailers(self, message: Message) -> Answer:
+    def _on_trailers(self, message: Message) -> Steps[Answer]:
         phase, side = message.phase, self._side(message.phase)
         side._trailers = Headers(message.headers, message.size)
         rule = RULES[phase, self._mode(phase.direction)]
         stage = _Stage(phase, rule, side, side._trailers, message.headers, side._body)
         _open(stage)
-        verdict = await self._run_missed_body(stage) or await self._run(stage, self._chain.steps[phase])
-        return await self._conclude(verdict, stage)
+        verdict = yield from self._run_missed_body(stage)
+        if verdict is None:
+            verdict = yield from self._run(stage, self._chain.steps[phase])
+        return (yield from self._conclude(verdict, stage))
 
     def _begin(self, phase: Phase, headers: RawHeaders, size: int = 0) -> Request | Response:
         if phase is Phase.REQUEST_HEADERS:
@@ -257,10 +285,11 @@ class ExchangeMachine:
 
     # Hooks
 
-    async def _run(self, stage: _Stage, steps: tuple[Step, ...]) -> _Verdict:
+    def _run(self, stage: _Stage, steps: tuple[Step, ...]) -> Steps[_Verdict]:
         """Runs hooks until one of them answers. Each takes effect whole or, if it fails, leaves nothing behind."""
         exchange, fields, side = self.exchange, stage.fields, stage.side
-        exchange.phase = stage.phase
+        lane = exchange._lane
+        lane.phase = stage.phase
         for step in steps:
             link = step.link
             if link.when is not None and stage.phase is Phase.REQUEST_HEADERS and link.when.matches(exchange.request):
@@ -268,20 +297,20 @@ class ExchangeMachine:
                 self._joined |= {link.index}
             if link.index in self._off:
                 continue
-            exchange._link = link
+            lane.link = link
             fields._allowed = link.requires
-            before = (fields._snapshot(), side._body, side._marks, exchange._clear_route_cache, exchange._emitted)
+            before = (fields._snapshot(), side._body, side._marks, lane.clear_route_cache, lane.emitted)
             try:
-                response = step.hook(exchange) if not step.chunked else self._in_pieces(step, side)
-                if response is not None:
-                    response = response if isinstance(response, Response) else await self._settled(link, response)
+                response = step.hook(exchange) if not step.chunked else (yield from self._in_pieces(step, side))
+                if response is not None and not isinstance(response, Response):
+                    response = yield from self._settled(link, response)
                 if fields._items is not before[0] or side._body is not before[1]:  # a new body edits content-length
                     self._limits[stage.phase.direction].check(fields._items, stage.headers, fields._at_most)
                 if response is not None:
                     response = self._checked(response, stage)
             except (Exception, asyncio.CancelledError) as error:
                 fields._restore(before[0])
-                side._body, side._marks, exchange._clear_route_cache, exchange._emitted = before[1:]
+                side._body, side._marks, lane.clear_route_cache, lane.emitted = before[1:]
                 if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                     raise
                 verdict = self._failed(link, stage, error)  # whatever it is, the filter's policy decides
@@ -293,7 +322,7 @@ class ExchangeMachine:
                 return verdict
         return None
 
-    async def _run_early_body(self, stage: _Stage) -> _Verdict:
+    def _run_early_body(self, stage: _Stage) -> Steps[_Verdict]:
         """Body hooks in a headers phase: there is no body, or a filter replaced it unseen; no body phase follows."""
         side, phase = stage.side, _BODY_OF[stage.phase.direction]
         early = _Stage(phase, stage.rule, side, stage.fields, stage.headers, stage.body)
@@ -301,15 +330,15 @@ class ExchangeMachine:
             return self._refuse_mode(early)
         if not side._body and isinstance(side, Response) and self._has_no_content(side._headers._items):
             return None
-        return await self._run(early, self._chain.steps[phase])
+        return (yield from self._run(early, self._chain.steps[phase]))
 
-    async def _run_missed_body(self, stage: _Stage) -> _Verdict:
+    def _run_missed_body(self, stage: _Stage) -> Steps[_Verdict]:
         """Body hooks in a trailers phase that no body came before: they may still refuse, and edit the trailers."""
         side = stage.side
         if side._body is not None:
             return None
         side._body = b""
-        return await self._run(stage, self._chain.steps[_BODY_OF[stage.phase.direction]])
+        return (yield from self._run(stage, self._chain.steps[_BODY_OF[stage.phase.direction]]))
 
     def _refuse_mode(self, stage: _Stage) -> _Verdict:
         """A body follows; filters that want it fail by their policy if Envoy won't send it whole: no silent bypass."""
@@ -336,14 +365,14 @@ class ExchangeMachine:
                 return link, Response(500, details=reason)
         return Abort("UNIMPLEMENTED", reason)
 
-    async def _in_pieces(self, step: Step, side: Request | Response) -> Response | None:
+    def _in_pieces(self, step: Step, side: Request | Response) -> Steps[Response | None]:
         """Gives a whole body to a hook that takes pieces: the body, then the end."""
         whole = side._body or b""
         out: list[bytes] = []
         for chunk in (whole, b"") if whole else (b"",):
             result = step.hook(self.exchange, chunk)
             if inspect.isawaitable(result):
-                result = await result
+                result = yield from wait(self.exchange, result, self._budget(step.link))
             if isinstance(result, Response):
                 return result
             if result is not None and not isinstance(result, bytes):
@@ -352,26 +381,27 @@ class ExchangeMachine:
         side._body = b"".join(out)
         return None
 
-    async def _settled(self, link: Link, result: Any) -> Response | None:
+    def _settled(self, link: Link, result: Any) -> Steps[Response | None]:
         """What a hook gave back beside a plain Response or None: awaited within its budget if that is possible."""
         if inspect.isawaitable(result):
-            awaitable: Awaitable[Any] = result
-            left = self.exchange.remaining
-            async with asyncio.timeout(left if link.timeout is None else min(left, link.timeout)):
-                result = await awaitable
+            result = yield from wait(self.exchange, result, self._budget(link))
         if result is None or isinstance(result, Response):
             return result
         raise HookError(
             f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
         )
 
-    async def _complete(self, link: Link) -> None:
-        self.exchange._link = link
+    def _budget(self, link: Link) -> float:
+        """Seconds that a hook of `link` may take from now on."""
+        left = self.exchange.remaining
+        return left if link.timeout is None else min(left, link.timeout)
+
+    def _complete(self, link: Link) -> Steps[None]:
+        self.exchange._lane.link = link
         try:
             result = link.filter.on_complete(self.exchange)
-            if inspect.isawaitable(result):
-                async with asyncio.timeout(self._chain.timeout):
-                    await result
+            if result is not None and inspect.isawaitable(result):
+                yield from wait(self.exchange, result, self._chain.timeout)
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
                 raise
@@ -413,25 +443,25 @@ class ExchangeMachine:
 
     # Answers
 
-    async def _conclude(self, verdict: _Verdict, stage: _Stage) -> Answer:
+    def _conclude(self, verdict: _Verdict, stage: _Stage) -> Steps[Answer]:
         """The answer, given what came of the hooks; seals what it answers."""
         side, fields, phase = stage.side, stage.fields, stage.phase
         if verdict is None:
-            exchange = self.exchange
+            lane = self.exchange._lane
             answer: Answer = going_on(
                 phase,
                 stage.headers,
                 fields,
                 None if phase.part is Part.TRAILERS else self._new_body(stage),
-                clear_route_cache=exchange._clear_route_cache,
-                metadata=exchange._emitted,
+                clear_route_cache=lane.clear_route_cache,
+                metadata=lane.emitted,
             )
-            exchange._clear_route_cache = False
-            exchange._emitted = {}
+            lane.clear_route_cache = False
+            lane.emitted = {}
         elif isinstance(verdict, Abort):
             answer = self.break_off(verdict)
         else:
-            answer = await self._immediate(*verdict)
+            answer = yield from self._immediate(*verdict)
         side._seal(_GONE)
         return answer
 
@@ -454,12 +484,12 @@ class ExchangeMachine:
                 return side._body  # even an empty one: it makes Envoy forget a length that announces more
         return None if side._body == had else side._body
 
-    async def _immediate(self, link: Link, response: Response) -> Answer:
+    def _immediate(self, link: Link, response: Response) -> Steps[Answer]:
         """Takes a filter's response back through the filters before it, then out to the client."""
         while True:
             own = self.exchange._response = response._copy()
             own.details = own.details or f"extproc.{link.name}"
-            verdict = await self._run_back(own, link.index)
+            verdict = yield from self._run_back(own, link.index)
             if verdict is None:
                 break
             if isinstance(verdict, Abort):
@@ -468,15 +498,17 @@ class ExchangeMachine:
         own._seal(_GONE)
         self.over = True
         self.exchange.ended = "immediate"
-        return immediate(own, b"" if self._has_no_content(own._headers._items) else own.body, self.exchange._emitted)
+        return immediate(
+            own, b"" if self._has_no_content(own._headers._items) else own.body, self.exchange._lane.emitted
+        )
 
-    async def _run_back(self, response: Response, before: int) -> _Verdict:
+    def _run_back(self, response: Response, before: int) -> Steps[_Verdict]:
         """The response hooks of the filters before one that answered, on its response."""
         fields = response._headers
         for phase in (Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY):
             stage = _Stage(phase, _HEADERS_RULE[Phase.RESPONSE_HEADERS], response, fields, [], None)
             steps = tuple(step for step in self._chain.steps[phase] if step.link.index < before)
-            verdict = await self._run(stage, steps)
+            verdict = yield from self._run(stage, steps)
             if verdict is not None:
                 return verdict
         return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from extproc.exchange import Exchange
     from extproc.messages import Answer, Message
     from extproc.trace import Event
@@ -15,8 +17,11 @@ __all__ = ["ExchangeObserver", "Observer"]
 class ExchangeObserver(Protocol):
     """Watches one exchange."""
 
-    def message(self, message: Message, answer: Answer | None, now: float) -> None:
-        """Envoy said `message` at `now` (Unix seconds, the very `exchange.now` the filters saw) and got `answer`."""
+    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+        """Envoy said `message` at `now` (Unix seconds, the very `exchange.now` the filters saw) and got `answers`.
+
+        One, as a rule; none while Envoy only watches; in a body mode that has us carry the body, as many as it took.
+        """
         ...
 
     def end(self, exchange: Exchange, events: list[Event]) -> None:

@@ -9,7 +9,7 @@ from extproc.envoy.plain_http import PlainReply, PlainRequest
 from extproc.replay.capture import CapturedMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from extproc.exchange import Ended, Exchange
     from extproc.messages import Answer, Message
@@ -93,8 +93,9 @@ class Desk:
         self._over.clear()
         return self
 
-    def message(self, message: Message, answer: Answer | None, now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
         """A message and its answer."""
+        answer = answers[-1] if answers else None
         self.messages.append(CapturedMessage(message, answer, now, len(self.messages)))
 
     def end(self, exchange: Exchange, events: list[Event]) -> None:

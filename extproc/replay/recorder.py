@@ -19,7 +19,7 @@ from extproc.replay.pseudonym import Pseudonyms, ensure_key
 from extproc.replay.redact import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -200,8 +200,9 @@ class _Watch:
         self._events: list[Event] = []
         self._ended: Ended = ""
 
-    def message(self, message: Message, answer: Answer | None, now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
         """Keeps a message and its answer."""
+        answer = answers[-1] if answers else None
         size = _size(message, answer)
         if self.whole and self._room.take(size):
             self._size += size

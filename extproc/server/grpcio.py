@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
+from collections import deque
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,29 +13,29 @@ from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
-from extproc.clock import SystemClock
 from extproc.errors import ServerError
-from extproc.guard import Limits
-from extproc.messages import Abort
 from extproc.server.listen import check_address, clear_stale_socket, socket_mode
-from extproc.server.session import Session, exchange_ids
+from extproc.server.session import Service, Session
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
     from types import TracebackType
 
     from extproc.chain import Chain
     from extproc.clock import Clock
+    from extproc.guard import Limits
     from extproc.observe import Observer
     from extproc.server.listen import SocketMode
 
 __all__ = ["GrpcioFront"]
 
-_logger = logging.getLogger("extproc.server")
-
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """gRPC's own default of 4 MiB turns a larger body into a 500; what bounds bodies is Envoy's buffer limit."""
+_MAX_UNSENT_BYTES = 1024 * 1024
+"""Answers of a stream beyond this wait until the peer has read some."""
+_MAX_HELD_BYTES = 1024 * 1024
+"""When the hooks of a stream lag so far behind, no more of it is read."""
 
 
 class GrpcioFront:
@@ -77,12 +78,9 @@ class GrpcioFront:
             raise ServerError("there is no address to listen on")
         self.addresses = [check_address(address) for address in listen]
         self._chain = chain
-        self._observer = observer
-        self._clock = clock or SystemClock()
-        self._limits = limits or Limits()
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits)
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
-        self._ids = ids or exchange_ids()
         self._health = health.HealthServicer()
         self._max_message_bytes = max_message_bytes
         self._exits = AsyncExitStack()
@@ -117,6 +115,7 @@ class GrpcioFront:
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._grace)
+        await self._service.aclose()
 
     def _bind(self, address: str) -> str:
         try:
@@ -141,19 +140,81 @@ class GrpcioFront:
 
         Envoy takes a clean end for "let the rest through", whatever its failure mode says.
         """
-        session = Session(self._chain, next(self._ids), clock=self._clock, limits=self._limits, observer=self._observer)
+        stream = _Stream()
+        session = self._service.open(stream)
         try:
-            while not session.over:
-                data: Any = await context.read()
-                if data is grpc.aio.EOF:
-                    break
-                answer = await session.answer(data)
-                if isinstance(answer, Abort):
-                    await context.abort(grpc.StatusCode[answer.code], answer.reason)
-                if answer is not None:
-                    await context.write(answer)
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(_read(session, stream, context))
+                code, reason = await stream.write_to(context)
+                reading.cancel()
         finally:
-            await session.close()
+            session.cancel()
+        if code != "OK":
+            await context.abort(grpc.StatusCode[code], reason)
+
+
+class _Stream:
+    """The way back to Envoy: what a session sends waits here to be written."""
+
+    def __init__(self) -> None:
+        self._out: deque[bytes] = deque()
+        self._out_size = 0
+        self._status: tuple[str, str] | None = None
+        self._held = 0
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._drained = asyncio.Event()
+
+    def send(self, data: bytes) -> None:
+        self._out.append(data)
+        self._out_size += len(data)
+        self._news.set()
+
+    def end(self, code: str, reason: str) -> None:
+        self._status = (code, reason)
+        self._news.set()
+
+    def consumed(self, size: int) -> None:
+        self._held -= size
+        self._room.set()
+
+    def writable(self) -> Awaitable[None] | None:
+        return None if self._out_size < _MAX_UNSENT_BYTES else self._drain()
+
+    async def _drain(self) -> None:
+        while self._out_size >= _MAX_UNSENT_BYTES:
+            self._drained.clear()
+            await self._drained.wait()
+
+    async def write_to(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> tuple[str, str]:
+        """Writes until the session has ended the stream; with what status it did."""
+        while True:
+            while self._out:
+                data = self._out.popleft()
+                await context.write(data)
+                self._out_size -= len(data)
+                self._drained.set()
+            if self._status is not None:
+                return self._status
+            self._news.clear()
+            await self._news.wait()
+
+    async def admit(self, size: int) -> None:
+        """Waits until what is held of the peer's messages leaves room for more."""
+        self._held += size
+        while self._held >= _MAX_HELD_BYTES:
+            self._room.clear()
+            await self._room.wait()
+
+
+async def _read(session: Session, stream: _Stream, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+    while True:
+        data: Any = await context.read()
+        if data is grpc.aio.EOF:
+            session.finish()
+            return
+        session.receive(data)
+        await stream.admit(len(data))
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

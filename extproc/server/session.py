@@ -1,73 +1,353 @@
-"""`Session`: one gRPC stream of any front, from bytes to bytes."""
+"""`Session`: one gRPC stream of any front, from bytes to bytes; `Service`: what the sessions of a front share.
+
+Everything here is a plain function that neither blocks nor raises. Where no hook suspends, all of it runs right there;
+a hook that suspends gets a task, which the service keeps.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import secrets
-from typing import TYPE_CHECKING
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
+from extproc.clock import SystemClock
+from extproc.driving import go_on
 from extproc.errors import PeerError
+from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort
 from extproc.wire import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from typing import Any
 
     from extproc.chain import Chain
     from extproc.clock import Clock
-    from extproc.guard import Limits
-    from extproc.observe import Observer
+    from extproc.driving import Steps
+    from extproc.messages import Answer, Message
+    from extproc.observe import ExchangeObserver, Observer
+    from extproc.phases import Direction
 
-__all__ = ["Session", "exchange_ids"]
+__all__ = ["Service", "Session", "Stream"]
 
 _logger = logging.getLogger("extproc.server")
 
 
-class Session:
-    """Drives one exchange for a front: hand it each message's bytes, send what it gives back.
+class Stream(Protocol):
+    """What a front gives a session: the way back to Envoy."""
 
-    Attributes:
-        over: nothing more is to be sent or read.
-    """
+    def send(self, data: bytes) -> None:
+        """Sends one serialized ``ProcessingResponse``, after those before it; buffers."""
+        ...
+
+    def end(self, code: str, reason: str) -> None:
+        """Ends the stream with a gRPC status: its name (``OK``, ``INTERNAL``) and a stable reason."""
+        ...
+
+    def consumed(self, size: int) -> None:
+        """So many bytes of received messages are no longer held here: the peer may send as many more."""
+        ...
+
+    def writable(self) -> Awaitable[None] | None:
+        """None: the peer reads. Else what to wait for before much more is sent."""
+        ...
+
+
+class Service:
+    """A chain and what goes with it, for all the streams of a front."""
 
     def __init__(
-        self, chain: Chain, exchange_id: str, *, clock: Clock, limits: Limits, observer: Observer | None
+        self,
+        chain: Chain,
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        ids: Iterator[str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        """Begins an exchange."""
-        self.over = False
-        self._machine = ExchangeMachine(chain, exchange_id, clock=clock, limits=limits, trace=observer is not None)
-        self._watch = observer.begin(exchange_id) if observer is not None else None
+        """Takes what sessions share.
 
-    async def answer(self, data: bytes) -> bytes | Abort | None:
-        """The answer to one serialized message; an `Abort` ends the stream with that status; None sends nothing."""
-        machine = self._machine
+        Args:
+            chain: the filters; started and stopped by the front.
+            observer: is told of every exchange; costs a trace of every edit.
+            clock: where time comes from.
+            ids: names exchanges; by default, so that no two have one name.
+            limits: how many headers Envoy takes, and how large.
+        """
+        self.chain = chain
+        self.observer = observer
+        self.clock = clock or SystemClock()
+        self.ids = ids or _exchange_ids()
+        self.limits = limits or Limits()
+        self._running: dict[asyncio.Task[None], Session] = {}
+
+    def open(self, stream: Stream) -> Session:
+        """A stream begins."""
+        return Session(self, stream)
+
+    async def aclose(self) -> None:
+        """Cancels the hooks that are still running, and waits until every exchange has completed."""
+        for session in set(self._running.values()):
+            session.cancel()
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def run(
+        self,
+        session: Session,
+        work: Coroutine[Any, Any, None],
+        then: Callable[[asyncio.Task[None]], object] = lambda _: None,
+    ) -> asyncio.Task[None]:
+        """Runs what a session has to wait for, and tells when it has ended."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running[task] = session
+        task.add_done_callback(then)
+        task.add_done_callback(self._running.pop)
+        return task
+
+
+class Session:
+    """One stream: hand it what the peer says; it answers through its `Stream`.
+
+    Attributes:
+        over: the stream has been ended, or is gone.
+    """
+
+    # Defaults stand here rather than in __init__: this is the hot path.
+    over = False
+    _finished = False
+    _completing = False
+    _watch: ExchangeObserver | None = None
+
+    def __init__(self, service: Service, stream: Stream) -> None:
+        """Begins an exchange."""
+        observer = service.observer
+        exchange_id = next(service.ids)
+        self._service = service
+        self._stream = stream
+        self._machine = ExchangeMachine(
+            service.chain, exchange_id, clock=service.clock, limits=service.limits, trace=observer is not None
+        )
+        self._busy: dict[Direction, _Lane] = {}
+        if observer is not None:
+            self._watch = observer.begin(exchange_id)
+
+    def receive(self, data: bytes) -> None:
+        """Takes one serialized ``ProcessingRequest``."""
+        size = len(data)
+        if self.over:
+            self._stream.consumed(size)
+            return
         try:
             message = decode(data)
-            if message is None:
-                return None
-            answer = await machine.receive(message)
-            self.over = machine.over
-            if self._watch is not None:
-                self._watch.message(message, answer, machine.exchange.now)
-            return answer if answer is None or isinstance(answer, Abort) else encode(answer)
         except PeerError as error:
-            _logger.error("exchange %s: %s", machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
-            abort = Abort(error.code, error.reason)
-        except Exception:
-            _logger.exception("exchange %s: the processor itself failed", machine.exchange.id)
-            abort = Abort("INTERNAL", "extproc.internal")
+            _logger.error("exchange %s: %s", self._machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
+            self._stream.consumed(size)
+            self._break_off(Abort(error.code, error.reason))
+            return
+        if message is None:
+            self._stream.consumed(size)
+            return
+        lane = self._busy.get(message.phase.direction)
+        if lane is not None:
+            lane.queue.append((message, size))
+        elif self._take(message, size) and self._finished:
+            self._rest()
+
+    def finish(self) -> None:
+        """The peer has no more to say: the stream ends when everything is answered."""
+        self._finished = True
+        self._rest()
+
+    def cancel(self) -> None:
+        """The stream is gone: nothing more is sent, and hooks that are running are cancelled."""
+        self._leave()
+
+    # Work
+
+    def _take(self, message: Message, size: int) -> bool:
+        """Processes a message as far as that goes without waiting; whether it is done."""
+        answers: list[Answer] = []
+        emit = self._emit if self._watch is None else partial(self._emit_watched, answers)
+        steps = self._machine.process(message, emit)
+        try:
+            waited = next(steps)
+        except StopIteration:
+            self._done(message, size, answers, self._machine.exchange.now)
+            blocked = self._stream.writable() if message.body and not self.over else None
+            if blocked is None:
+                return True
+            self._wait(message.phase.direction, self._unblocked(blocked))
+            return False
+        except Exception as error:  # noqa: BLE001 (whatever it is, the stream must not end cleanly)
+            self._fail(size, error)
+            return True
+        work = self._work(message, size, steps, waited, answers)
+        self._wait(message.phase.direction, work).current = (steps, size)
+        return False
+
+    def _wait(self, direction: Direction, work: Coroutine[Any, Any, None]) -> _Lane:
+        """Lets one direction wait in a task; its next messages queue up."""
+        lane = self._busy[direction] = _Lane()
+        lane.task = self._service.run(self, work, partial(self._waited, direction, lane))
+        return lane
+
+    async def _work(
+        self, message: Message, size: int, steps: Steps[None], waited: Awaitable[Any], answers: list[Answer]
+    ) -> None:
+        """Goes on with a message that has to wait for a hook."""
+        lane, now = self._busy[message.phase.direction], self._machine.exchange.now
+        try:
+            await go_on(steps, waited)
+        except Exception as error:  # noqa: BLE001 (as in `_take`)
+            lane.current = None
+            self._fail(size, error)
+            return
+        lane.current = None
+        self._done(message, size, answers, now)
+        blocked = self._stream.writable() if message.body and not self.over else None
+        if blocked is not None:
+            await blocked
+
+    async def _unblocked(self, blocked: Awaitable[None]) -> None:
+        await blocked
+
+    def _waited(self, direction: Direction, lane: _Lane, task: asyncio.Task[None]) -> None:
+        """A task has ended: goes on with what came meanwhile."""
+        if lane.current is not None:  # it was cancelled, perhaps before it began
+            steps, size = lane.current
+            steps.close()
+            self._stream.consumed(size)
+        if not self.over and (task.cancelled() or task.exception() is not None):
+            self._break_off(Abort("UNAVAILABLE", "extproc.cancelled"))  # the loop is being shut down
+        del self._busy[direction]
+        while lane.queue:
+            message, size = lane.queue.popleft()
+            if self.over:
+                self._stream.consumed(size)
+            elif not self._take(message, size):
+                self._busy[direction].queue.extend(lane.queue)
+                return
+        if not self._busy and (self.over or self._finished):
+            self._rest()
+
+    def _done(self, message: Message, size: int, answers: list[Answer], now: float) -> None:
+        """A message has had all its answers."""
+        self._stream.consumed(size)
+        if self._watch is not None:
+            try:
+                self._watch.message(message, tuple(answers), now)
+            except Exception as error:  # noqa: BLE001 (a broken observer is no reason to fail an exchange)
+                self._blind(error)
+        if self._machine.over and not self.over:
+            self._end("OK", "")
+        if self.over:
+            self._leave()
+
+    def _fail(self, size: int, error: Exception) -> None:
+        """Something of ours is broken: a clean end would let the exchange pass unprocessed."""
+        _logger.error("exchange %s: the processor itself failed", self._machine.exchange.id, exc_info=error)
+        self._stream.consumed(size)
+        self._break_off(Abort("INTERNAL", "extproc.internal"))
+
+    # Answers
+
+    def _emit(self, answer: Answer) -> None:
+        if self.over:
+            return
+        if isinstance(answer, Abort):
+            self._end(answer.code, answer.reason)
+        else:
+            self._stream.send(encode(answer))
+
+    def _emit_watched(self, answers: list[Answer], answer: Answer) -> None:
+        answers.append(answer)
+        self._emit(answer)
+
+    # Ends
+
+    def _rest(self) -> None:
+        """The peer has said everything; ends the stream unless something waits for its answer."""
+        if not self._busy:
+            if not self.over:
+                self._end("OK", "")
+            self._complete()
+
+    def _break_off(self, abort: Abort) -> None:
+        if not self.over:
+            self._machine.break_off(abort)
+            self._end(abort.code, abort.reason)
+        self._leave()
+
+    def _end(self, code: str, reason: str) -> None:
         self.over = True
-        return machine.break_off(abort)
+        self._stream.end(code, reason)
 
-    async def close(self) -> None:
-        """The stream has ended, however it did; safe to call twice."""
-        if await self._machine.close() and self._watch is not None:
-            self._watch.end(self._machine.exchange, self._machine.events or [])
+    def _leave(self) -> None:
+        """Nothing more is sent: stops what is under way, then completes the exchange."""
+        self.over = True
+        for lane in self._busy.values():
+            if lane.current is not None:
+                lane.task.cancel()
+        if not self._busy:
+            self._complete()
+
+    def _complete(self) -> None:
+        """Runs `on_complete` of the filters, once."""
+        if self._completing:
+            return
+        self._completing = True
+        steps = self._machine.finish()
+        try:
+            waited = next(steps)
+        except StopIteration:
+            self._completed()
+        else:
+            _ = self._service.run(self, self._finish_completing(steps, waited))
+
+    async def _finish_completing(self, steps: Steps[bool], waited: Awaitable[Any]) -> None:
+        try:
+            await go_on(steps, waited)
+        finally:
+            self._completed()
+
+    def _completed(self) -> None:
+        if self._watch is not None:
+            try:
+                self._watch.end(self._machine.exchange, self._machine.events or [])
+            except Exception as error:  # noqa: BLE001 (a broken observer is no reason to fail an exchange)
+                self._blind(error)
+
+    def _blind(self, error: Exception) -> None:
+        """The observer has failed and is told no more."""
+        self._watch = None
+        _logger.error("exchange %s: its observer failed", self._machine.exchange.id, exc_info=error)
 
 
-def exchange_ids() -> Iterator[str]:
+class _Lane:
+    """A direction that waits.
+
+    Attributes:
+        task: does the waiting.
+        current: the message that a hook is busy with: its steps, its size; None: it has been dealt with.
+        queue: the messages that came meanwhile.
+    """
+
+    __slots__ = ("current", "queue", "task")
+
+    task: asyncio.Task[None]
+
+    def __init__(self) -> None:
+        self.current: tuple[Steps[None], int] | None = None
+        self.queue: deque[tuple[Message, int]] = deque()
+
+
+def _exchange_ids() -> Iterator[str]:
     """Ids that are unique across processes, and cheap: a random prefix and a count."""
     prefix = secrets.token_hex(5)
     return (f"{prefix}-{number}" for number in itertools.count(1))

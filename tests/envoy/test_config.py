@@ -117,7 +117,7 @@ class Recorder:
     def begin(self, exchange_id: str) -> Recorder:
         return self
 
-    def message(self, message: Message, answer: Answer | None, now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
         self.phases.append(message.phase)
 
     def end(self, exchange: Exchange, events: object) -> None: ...

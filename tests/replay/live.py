@@ -89,7 +89,7 @@ class _Serving:
 
     async def answer(self) -> Resumed:
         answer = await self.machine.receive(self.message)
-        self.watch.message(self.message, answer, self.machine.exchange.now)
+        self.watch.message(self.message, () if answer is None else (answer,), self.machine.exchange.now)
         return answer
 
 

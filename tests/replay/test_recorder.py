@@ -51,7 +51,7 @@ async def converse(recorder: Recorder, exchange_id: str, *messages: Message) -> 
     machine = ExchangeMachine(CHAIN, exchange_id, clock=FrozenClock(), trace=True)
     watch = recorder.begin(exchange_id)
     for message in messages:
-        watch.message(message, await machine.receive(message), machine.exchange.now)
+        watch.message(message, await machine.receive_all(message), machine.exchange.now)
     await machine.close()
     watch.end(machine.exchange, machine.events or [])
 

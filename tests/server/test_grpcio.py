@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -92,25 +93,42 @@ async def test_a_message_that_cannot_be_answered_ends_the_stream_with_an_error(
         assert (await call.code(), await call.details()) == (code, details)
 
 
+class BrokenClock:
+    def time(self) -> float:
+        raise RuntimeError("hunter2")
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
 async def test_a_failure_of_the_processor_itself_ends_the_stream_with_an_error_and_no_text(
     dial: Dial, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Broken:
-        def begin(self, exchange_id: str) -> Broken:
-            return self
-
-        def message(self, message: Message, answer: Answer | None, now: float) -> None:
-            raise RuntimeError("hunter2")
-
-        def end(self, exchange: Exchange, events: list[Event]) -> None:
-            pass
-
     caplog.set_level(logging.CRITICAL, "extproc.server")
-    async with GrpcioFront(Chain([Tag()]), observer=Broken()) as front, dial(front.addresses[0]) as call:
+    async with GrpcioFront(Chain([Tag()]), clock=BrokenClock()) as front, dial(front.addresses[0]) as call:
         await call.write(headers_message())
         with pytest.raises(grpc.aio.AioRpcError):
             await call.read()
         assert (await call.code(), await call.details()) == (grpc.StatusCode.INTERNAL, "extproc.internal")
+
+
+async def test_an_observer_that_fails_costs_no_exchange(dial: Dial, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def begin(self, exchange_id: str) -> Broken:
+            return self
+
+        def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+            raise RuntimeError("out of paper")
+
+        def end(self, exchange: Exchange, events: list[Event]) -> None:
+            pass
+
+    async with GrpcioFront(Chain([Tag()]), observer=Broken()) as front, dial(front.addresses[0]) as call:
+        await call.write(headers_message())
+        assert (await call.read()).WhichOneof("response") == "request_headers"
+        await call.done_writing()
+        assert await call.code() is grpc.StatusCode.OK
+    assert "its observer failed" in caplog.text
 
 
 async def test_a_body_over_the_default_of_grpc_gets_through(dial: Dial) -> None:
