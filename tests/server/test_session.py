@@ -12,7 +12,7 @@ import pytest
 from extproc import Chain, Exchange, Phase, Response
 from extproc.server.session import Service, Session
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
-from tests.acting import acting
+from tests.acting import acting_with
 from tests.server.conftest import headers_message
 
 
@@ -61,7 +61,7 @@ class Talk:
 
 
 def talk(**hooks: Callable[..., Any]) -> Talk:
-    return Talk(Service(Chain([acting(**hooks)], timeout=30)))
+    return Talk(Service(Chain([acting_with(hooks)], timeout=30)))
 
 
 def response_headers() -> ProcessingRequest:
@@ -131,7 +131,8 @@ async def test_messages_of_one_direction_wait_for_each_other_and_count_as_held()
 
 
 async def test_each_direction_finds_its_own_phase_and_deadline_when_it_goes_on() -> None:
-    gate, seen = Gate(), []
+    gate = Gate()
+    seen: list[Any] = []
 
     async def slow(exchange: Exchange) -> None:
         before = (exchange.phase, exchange.now, exchange.deadline)
