@@ -75,7 +75,13 @@ class RunningEnvoy:
     """
 
     def __init__(
-        self, config_text: str, *, concurrency: int = 1, keep_output: bool = True, ready_timeout: float = 30.0
+        self,
+        config_text: str,
+        *,
+        concurrency: int = 1,
+        keep_output: bool = True,
+        ready_timeout: float = 30.0,
+        log_interval: float = 0.02,
     ) -> None:
         """Sets it up; nothing runs yet.
 
@@ -84,12 +90,16 @@ class RunningEnvoy:
             concurrency: worker threads.
             keep_output: False lets its standard output through to ours, and leaves `access_log` empty.
             ready_timeout: seconds until it has to be ready.
+            log_interval: seconds until an entry of the access log is written, and between two looks at it.
         """
         self.admin = ""
         self._config = config_text
         self._concurrency = concurrency
         self._keep_output = keep_output
         self._ready_timeout = ready_timeout
+        self._log_interval = log_interval
+        self._logged: list[dict[str, Any]] = []
+        self._log_read = 0
         self._folder = Path()
         self._process: asyncio.subprocess.Process | None = None
         self._ports: dict[str, int] = {}
@@ -150,7 +160,7 @@ class RunningEnvoy:
         """
         async with asyncio.timeout(timeout):
             while len(log := self._entries()) < entries:  # noqa: ASYNC110 (Envoy tells nobody when it has written)
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(self._log_interval)
         return log
 
     def log(self) -> str:
@@ -175,7 +185,7 @@ class RunningEnvoy:
             "--config-path": str(config),
             "--admin-address-path": str(self._folder / "admin"),
             "--concurrency": str(self._concurrency),
-            "--file-flush-interval-msec": "20",
+            "--file-flush-interval-msec": str(round(self._log_interval * 1000)),
             "--log-level": "warning",
         }
         arguments = [word for option in options.items() for word in option]
@@ -224,8 +234,13 @@ class RunningEnvoy:
 
     def _entries(self) -> list[dict[str, Any]]:
         """The whole lines of the access log."""
-        text = (self._folder / "stdout").read_text(errors="replace")
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+        with (self._folder / "stdout").open("rb") as log:
+            log.seek(self._log_read)
+            text = log.read()
+        text = text[: text.rfind(b"\n") + 1]
+        self._log_read += len(text)
+        self._logged += [json.loads(line) for line in text.decode(errors="replace").splitlines()]
+        return list(self._logged)
 
     async def _stop(self) -> None:
         process, self._process = self._process, None

@@ -1,142 +1,182 @@
-"""One Envoy with a listener for every ext_proc configuration that the scenarios want."""
+"""One Envoy with a listener for every setting that the scenarios want."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from extproc.envoy.model import ExtProcConfig
+from tests.envoy.filter_config import ext_proc, per_route
+
+__all__ = ["CLUSTERS", "GIVEN", "PING", "Setting", "bootstrap"]
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 _HCM = f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_EXT_PROC = f"{_TYPE}.filters.http.ext_proc.v3.ExternalProcessor"
 _ROUTER = f"{_TYPE}.filters.http.router.v3.Router"
+_METADATA = f"{_TYPE}.filters.http.set_metadata.v3.Config"
 _FILE_LOG = f"{_TYPE}.access_loggers.file.v3.FileAccessLog"
-_FAULT = f"{_TYPE}.filters.http.fault.v3.HTTPFault"
 _HTTP_OPTIONS = f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions"
 
-_DELAY = {
-    "name": "delay",
-    "typed_config": {"@type": _FAULT, "delay": {"fixed_delay": "0.05s", "percentage": {"numerator": 100}}},
-}
-"""Time for Envoy to hear all that a processor says at once, before the upstream hears of the request."""
+CLUSTERS = ("upstream", "canary")
+"""Where requests go; what is for /canary, or has x-canary, to the second one."""
 
-Setting: TypeAlias = tuple[ExtProcConfig, bool]
-"""What a listener is made for: a configuration, and whether requests are delayed behind the ext_proc filter."""
+PING = "ping"
+"""A listener that answers by itself: when it has, Envoy's one worker has done all that it was given before."""
+
+GIVEN = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
+"""Dynamic metadata that is there before the processor is asked."""
+
+_TOLD = ("told", "other")
+"""Namespaces of dynamic metadata that are looked at when all is over."""
 
 
-def bootstrap(settings: list[Setting], *, processor: str, upstreams: dict[str, str]) -> str:
-    """The configuration, as JSON (which is YAML): listener ``l0`` for the first setting, and so on."""
+@dataclass(frozen=True)
+class Setting:
+    """What a listener is made for."""
+
+    config: ExtProcConfig
+    """Of the ext_proc filter."""
+    http2: bool = False
+    """Client and upstream speak HTTP/2; else HTTP/1.1."""
+    more: tuple[tuple[str, Any], ...] = field(default=())
+    """Fields of the ext_proc filter that the model knows nothing of."""
+
+
+def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[str, str]) -> str:
+    """The configuration, as JSON (which is YAML): listener ``l0`` for the first setting, and so on.
+
+    Args:
+        settings: one listener each.
+        processor: its address.
+        upstreams: addresses by the name of a cluster; one whose name ends in 2 speaks HTTP/2.
+    """
+    http2: dict[str, Any] = {"http2_protocol_options": {}}
     http1 = {"http_protocol_options": {"enable_trailers": True}}
     return json.dumps(
         {
             "admin": {"address": _address("127.0.0.1:0")},
+            "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [{"contains": ".ext_proc."}]}}},
             "static_resources": {
-                "listeners": [_listener(index, *setting) for index, setting in enumerate(settings)],
+                "listeners": [_pinged(), *(_listener(f"l{index}", setting) for index, setting in enumerate(settings))],
                 "clusters": [
-                    _cluster("processor", processor, {"http2_protocol_options": {}}),
-                    *(_cluster(name, address, http1, one_shot=True) for name, address in upstreams.items()),
+                    *(_cluster(name, processor, http2) for name in ("processor", "other-processor")),
+                    _cluster("nobody", "127.0.0.1:1", http2),
+                    *(
+                        _cluster(name, address, http2 if name.endswith("2") else http1, one_shot=True)
+                        for name, address in upstreams.items()
+                    ),
                 ],
             },
         }
     )
 
 
-def _listener(index: int, config: ExtProcConfig, delayed: bool) -> dict[str, Any]:
-    return {
-        "name": f"l{index}",
-        "address": _address("127.0.0.1:0"),
-        "per_connection_buffer_limit_bytes": config.buffer_limit,
-        "filter_chains": [{"filters": [{"name": "hcm", "typed_config": _hcm(index, config, delayed)}]}],
-    }
-
-
-def _hcm(index: int, config: ExtProcConfig, delayed: bool) -> dict[str, Any]:
-    return {
+def _pinged() -> dict[str, Any]:
+    manager = {
         "@type": _HCM,
-        "stat_prefix": f"l{index}",
-        "codec_type": "HTTP1",
-        "http_protocol_options": {"enable_trailers": True},
-        "max_request_headers_kb": config.request_limits.header_bytes // 1024,
-        "common_http_protocol_options": {"max_headers_count": config.request_limits.header_count},
-        # What Envoy would add by itself is switched off, but for x-forwarded-proto and date.
-        "generate_request_id": False,
-        "skip_xff_append": True,
-        "server_header_transformation": "PASS_THROUGH",
+        "stat_prefix": PING,
         "route_config": {
             "virtual_hosts": [
                 {
                     "name": "all",
                     "domains": ["*"],
-                    "routes": [
-                        {
-                            "match": {"prefix": "/", "headers": [{"name": "x-canary", "present_match": True}]},
-                            "route": {"cluster": "canary"},
-                        },
-                        {"match": {"prefix": "/canary"}, "route": {"cluster": "canary"}},
-                        {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}},
-                    ],
+                    "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 204}}],
                 }
             ]
         },
-        "access_log": [
-            {
-                "name": "file",
-                "typed_config": {
-                    "@type": _FILE_LOG,
-                    "path": "/dev/stdout",
-                    "log_format": {
-                        "json_format": {
-                            "details": "%RESPONSE_CODE_DETAILS%",
-                            "flags": "%RESPONSE_FLAGS%",
-                            "cluster": "%UPSTREAM_CLUSTER%",
-                            "status": "%RESPONSE_CODE%",
-                        }
-                    },
-                },
-            }
-        ],
+        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+    }
+    return _on_a_free_port(PING, manager)
+
+
+def _listener(name: str, setting: Setting) -> dict[str, Any]:
+    return {
+        **_on_a_free_port(name, _manager(name, setting)),
+        "per_connection_buffer_limit_bytes": setting.config.buffer_limit,
+    }
+
+
+def _on_a_free_port(name: str, manager: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "address": _address("127.0.0.1:0"),
+        "filter_chains": [{"filters": [{"name": "hcm", "typed_config": manager}]}],
+    }
+
+
+def _manager(name: str, setting: Setting) -> dict[str, Any]:
+    config = setting.config
+    codec = {"codec_type": "HTTP2"} if setting.http2 else {"http_protocol_options": {"enable_trailers": True}}
+    return {
+        "@type": _HCM,
+        "stat_prefix": name,
+        "codec_type": "HTTP1",
+        **codec,
+        "max_request_headers_kb": config.request_limits.header_bytes // 1024,
+        "common_http_protocol_options": {"max_headers_count": config.request_limits.header_count},
+        "stream_idle_timeout": f"{config.stream_idle_timeout}s",
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        # What Envoy would add by itself is switched off, but for x-forwarded-proto and date.
+        "generate_request_id": False,
+        "skip_xff_append": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "route_config": _routes(setting),
+        "access_log": [_access_log()],
         "http_filters": [
-            {"name": "ext_proc", "typed_config": _ext_proc(config)},
-            *([_DELAY] if delayed else []),
+            *([_given()] if _forwards(config) else []),
+            {"name": "ext_proc", "typed_config": {**ext_proc(config), **dict(setting.more)}},
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}},
         ],
     }
 
 
-def _ext_proc(config: ExtProcConfig) -> dict[str, Any]:
-    mode, rules = config.mode, config.rules
-    return {
-        "@type": _EXT_PROC,
-        "stat_prefix": "p",
-        "grpc_service": {"envoy_grpc": {"cluster_name": "processor"}, "timeout": "0s"},
-        "failure_mode_allow": config.failure_mode_allow,
-        "message_timeout": f"{config.message_timeout}s",
-        "status_on_error": {"code": config.status_on_error},
-        "disable_immediate_response": config.disable_immediate_response,
-        "disable_clear_route_cache": config.disable_clear_route_cache,
-        "processing_mode": {
-            "request_header_mode": _send(mode.request_headers),
-            "response_header_mode": _send(mode.response_headers),
-            "request_body_mode": mode.request_body.name,
-            "response_body_mode": mode.response_body.name,
-            "request_trailer_mode": _send(mode.request_trailers),
-            "response_trailer_mode": _send(mode.response_trailers),
-        },
-        "mutation_rules": {
-            "allow_all_routing": rules.allow_all_routing,
-            "allow_envoy": rules.allow_envoy,
-            "disallow_system": rules.disallow_system,
-            "disallow_all": rules.disallow_all,
-            "disallow_is_error": rules.disallow_is_error,
-            **({"allow_expression": {"regex": rules.allow_expression}} if rules.allow_expression else {}),
-            **({"disallow_expression": {"regex": rules.disallow_expression}} if rules.disallow_expression else {}),
-        },
+def _routes(setting: Setting) -> dict[str, Any]:
+    """The most specific of what a route says about the filter is said by the routes, the one before by their host."""
+    said = [per_route(said) for said in setting.config.per_route]
+    host_says, route_says = ([None, None, *said])[-2:]
+    upstream, canary = (f"{name}2" if setting.http2 else name for name in CLUSTERS)
+    matches = [
+        ({"prefix": "/", "headers": [{"name": "x-canary", "present_match": True}]}, canary),
+        ({"prefix": "/canary"}, canary),
+        ({"prefix": "/"}, upstream),
+    ]
+    host = {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [
+            {"match": match, "route": {"cluster": cluster, "timeout": "0s"}, **_about_the_filter(route_says)}
+            for match, cluster in matches
+        ],
     }
+    return {"virtual_hosts": [{**host, **_about_the_filter(host_says)}]}
 
 
-def _send(wanted: bool) -> str:
-    return "SEND" if wanted else "SKIP"
+def _about_the_filter(said: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if said is None else {"typed_per_filter_config": {"ext_proc": said}}
+
+
+def _forwards(config: ExtProcConfig) -> bool:
+    options = [config.metadata_options, *(said.metadata_options for said in config.per_route)]
+    return any(option is not None and option.forwarding is not None for option in options)
+
+
+def _given() -> dict[str, Any]:
+    namespaces = [{"metadata_namespace": name, "value": value} for name, value in GIVEN.items()]
+    return {"name": "given", "typed_config": {"@type": _METADATA, "metadata": namespaces}}
+
+
+def _access_log() -> dict[str, Any]:
+    line = {
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "status": "%RESPONSE_CODE%",
+        "metadata": {name: f"%DYNAMIC_METADATA({name})%" for name in _TOLD},
+    }
+    config = {"@type": _FILE_LOG, "path": "/dev/stdout", "log_format": {"json_format": line}}
+    return {"name": "file", "typed_config": config}
 
 
 def _address(address: str) -> dict[str, Any]:

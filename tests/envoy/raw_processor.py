@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import asyncio
+import struct
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
+from urllib.parse import quote
 
 import grpc
-import grpc.aio
 
-from extproc.envoy.model import Close, Reply, Unhandled
-from extproc.messages import Abort, Continue, HeaderEdit, Immediate, Message
-from extproc.phases import Part, Phase
-from extproc.wire import PROCESS, SERVICE, decode
-from extproc.wire.ext_proc_pb2 import CommonResponse, HeaderMutation, ImmediateResponse, ProcessingResponse
+from extproc.envoy.model import Close
+from extproc.messages import Abort, Message, RawHeaders
+from extproc.phases import Phase
+from extproc.wire import decode
+from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.http2 import Http2Link
+from tests.envoy.received import Stir
 
-Action: TypeAlias = "ProcessingResponse | Abort | Close"
-"""One thing that a processor does."""
+__all__ = ["Action", "Behaviour", "RawProcessor", "unchanged"]
+
+Action: TypeAlias = "ProcessingResponse | bytes | Abort | Close"
+"""One thing that a processor does; bytes go out as they are, as a message."""
 
 Behaviour: TypeAlias = "Callable[[Message], Awaitable[Sequence[Action]]]"
-"""What a processor does about each message of an exchange; nothing at all is an empty list."""
+"""What a processor does about each message of an exchange, without waiting; nothing at all is an empty list."""
 
-_MAX_MESSAGE = 64 * 1024 * 1024
+_PREFIX = struct.Struct(">?I")
+_HEADERS: RawHeaders = [(":status", b"200"), ("content-type", b"application/grpc")]
+
+
+@dataclass(slots=True)
+class Call:
+    """One gRPC stream: an exchange."""
+
+    headers: RawHeaders
+    heard: list[Message] = field(default_factory=list[Message])
+    data: bytes = b""
+    answered: bool = False
+    over: bool = False
+    """Envoy has ended it, or we have."""
 
 
 class RawProcessor:
@@ -29,46 +49,112 @@ class RawProcessor:
 
     Attributes:
         address: where it listens.
-        heard: what Envoy has said since `play`.
+        calls: the streams that Envoy has opened since `play`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stir: Stir = lambda: None) -> None:
         self.address = ""
-        self.heard: list[Message] = []
+        self.calls: list[Call] = []
+        self._stir = stir
         self._behaviour: Behaviour | None = None
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", _MAX_MESSAGE)])
+        self._links: dict[int, tuple[_Link, int]] = {}
+        self._open: list[_Link] = []
+        self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        handler: Any = grpc.stream_stream_rpc_method_handler(self._process)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {PROCESS: handler}),))
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
-        await self._server.start()
+        self._server = await asyncio.get_running_loop().create_server(self._link, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._server.stop(None)
+        assert self._server is not None
+        self._server.close()
+        for link in self._open:
+            link.leave()
+        await self._server.wait_closed()
+
+    @property
+    def heard(self) -> list[Message]:
+        """What Envoy has said since `play`."""
+        return [message for call in self.calls for message in call.heard]
 
     def play(self, behaviour: Behaviour) -> None:
         """In the next exchange, behaves like this."""
         self._behaviour = behaviour
-        self.heard = []
+        self.calls = []
 
-    async def _process(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        behaviour, heard = self._behaviour, self.heard
-        assert behaviour is not None
-        async for data in requests:
-            message = decode(data)
-            assert message is not None
-            heard.append(message)
-            for action in await behaviour(message):
-                if isinstance(action, Close):
-                    return
-                if isinstance(action, Abort):
-                    await context.abort(grpc.StatusCode[action.code], action.reason)
-                else:
-                    yield action.SerializeToString()
+    def say(self, *actions: Action) -> None:
+        """Does this now, unasked, on the stream of the exchange; nothing where there is none."""
+        if self.calls:
+            call = self.calls[-1]
+            link, stream = self._links[id(call)]
+            link.act(stream, call, actions)
+
+    def _link(self) -> _Link:
+        link = _Link(self, self._stir)
+        self._open.append(link)
+        return link
+
+    def opened(self, link: _Link, stream: int, call: Call) -> None:
+        """A stream has been opened."""
+        self.calls.append(call)
+        self._links[id(call)] = link, stream
+
+    def react(self, message: Message) -> Sequence[Action]:
+        """What is to be done about a message."""
+        assert self._behaviour is not None
+        return _at_once(self._behaviour(message))
+
+
+class _Link(Http2Link):
+    """A connection from Envoy."""
+
+    def __init__(self, processor: RawProcessor, stir: Stir) -> None:
+        super().__init__(client=False, stir=stir)
+        self._processor = processor
+        self._calls: dict[int, Call] = {}
+
+    def act(self, stream: int, call: Call, actions: Sequence[Action]) -> None:
+        """Does something on a stream, unless it is over."""
+        for action in actions:
+            if call.over:
+                return
+            if isinstance(action, Abort | Close):
+                call.over = True
+                self.send_headers(stream, _trailers(call, action), end=True)
+            else:
+                if not call.answered:
+                    call.answered = True
+                    self.send_headers(stream, _HEADERS, end=False)
+                data = action if isinstance(action, bytes) else action.SerializeToString()
+                self.send_data(stream, _PREFIX.pack(False, len(data)) + data, end=False)
+
+    def on_headers(self, stream: int, headers: RawHeaders, *, end: bool) -> None:
+        call = self._calls[stream] = Call(headers, over=end)
+        self._processor.opened(self, stream, call)
+
+    def on_data(self, stream: int, data: bytes, *, end: bool) -> None:
+        call = self._calls[stream]
+        call.data += data
+        while len(call.data) >= _PREFIX.size:
+            _, length = _PREFIX.unpack_from(call.data)
+            if len(call.data) < _PREFIX.size + length:
+                break
+            message = decode(call.data[_PREFIX.size : _PREFIX.size + length])
+            call.data = call.data[_PREFIX.size + length :]
+            if message is not None:
+                call.heard.append(message)
+                self.act(stream, call, self._processor.react(message))
+        call.over = call.over or end
+
+    def on_reset(self, stream: int) -> None:
+        self._calls[stream].over = True
+
+    def on_gone(self) -> None:
+        for call in self._calls.values():
+            call.over = True
 
 
 def unchanged(phase: Phase) -> ProcessingResponse:
@@ -78,47 +164,21 @@ def unchanged(phase: Phase) -> ProcessingResponse:
     return response
 
 
-# What Envoy sees in the bytes
+def _trailers(call: Call, action: Abort | Close) -> RawHeaders:
+    """gRPC's trailers, or, where nothing has been said, its trailers-only response."""
+    code, reason = (grpc.StatusCode[action.code].value[0], action.reason) if isinstance(action, Abort) else (0, "")
+    status: RawHeaders = [("grpc-status", b"%d" % code)]
+    if reason:
+        status.append(("grpc-message", quote(reason, safe=" !\"#$&'()*+,-./:;<=>?@[]^_`{|}~").encode()))
+    return status if call.answered else [*_HEADERS, *status]
 
 
-def as_read(action: Action) -> Reply:
-    """What Envoy makes of an action: of a header only `raw_value` and the deprecated `append` count."""
-    if not isinstance(action, ProcessingResponse):
-        return action
-    arm = action.WhichOneof("response")
-    if arm is None:
-        return Unhandled()
-    if arm == "immediate_response":
-        return _immediate(action.immediate_response)
-    phase = Phase(arm)
-    part: Any = getattr(action, arm)
-    if phase.part is Part.TRAILERS:
-        return Continue(phase, _edits(part.header_mutation), tuple(part.header_mutation.remove_headers))
-    return _common(phase, part.response)
-
-
-def _common(phase: Phase, common: CommonResponse) -> Continue:
-    mutation = common.body_mutation.WhichOneof("mutation")
-    return Continue(
-        phase,
-        set_headers=_edits(common.header_mutation),
-        remove_headers=tuple(common.header_mutation.remove_headers),
-        body=None if mutation is None else common.body_mutation.body,
-        replace=common.status == CommonResponse.CONTINUE_AND_REPLACE,
-        clear_route_cache=common.clear_route_cache,
-    )
-
-
-def _immediate(response: ImmediateResponse) -> Immediate:
-    return Immediate(
-        status=response.status.code,
-        set_headers=_edits(response.headers),
-        body=response.body,
-        details=response.details,
-        grpc_status=response.grpc_status.status if response.HasField("grpc_status") else None,
-    )
-
-
-def _edits(mutation: HeaderMutation) -> tuple[HeaderEdit, ...]:
-    options = [option for option in mutation.set_headers if option.HasField("header")]
-    return tuple(HeaderEdit(o.header.key, o.header.raw_value, o.append.value) for o in options)
+def _at_once(doing: Awaitable[Sequence[Action]]) -> Sequence[Action]:
+    """The result of a coroutine that does not wait for anything."""
+    assert isinstance(doing, Coroutine)
+    try:
+        doing.send(None)
+    except StopIteration as done:
+        result: Sequence[Action] = done.value
+        return result
+    raise AssertionError("a behaviour of the raw processor may not wait")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from extproc.phases import BodyMode, Part, Phase
 from extproc.wire import encode
 from extproc.wire.ext_proc_pb2 import CommonResponse, HeaderMutation, ProcessingResponse
 from tests.envoy.listeners import Setting
+from tests.envoy.moves import Move, whole
 from tests.envoy.raw_processor import Action, Behaviour, unchanged
 
 RQH, RQB, RQT = Phase.REQUEST_HEADERS, Phase.REQUEST_BODY, Phase.REQUEST_TRAILERS
@@ -170,8 +172,18 @@ def answer_now(
     return response
 
 
-Script: TypeAlias = Mapping[Phase, Sequence[Action]]
-"""What a processor does about the message of a phase. Phases that are not in it are continued unchanged."""
+Doing: TypeAlias = "Sequence[Action] | Turns | Callable[[Message], Sequence[Action]]"
+"""What is done about a message: always the same, each time something else, or what comes of the message."""
+
+Script: TypeAlias = Mapping[Phase, Doing]
+"""What a processor does about the messages of a phase. Phases that are not in it are continued unchanged."""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What is done about the first message of a phase, the second, and so on; then they are continued unchanged."""
+
+    turns: tuple[Sequence[Action], ...]
 
 
 @dataclass(frozen=True)
@@ -180,24 +192,35 @@ class Scenario:
 
     name: str
     config: ExtProcConfig = HEADERS
-    script: Script = field(default_factory=dict[Phase, Sequence[Action]])
+    script: Script = field(default_factory=dict[Phase, Doing])
     request: HttpMessage = field(default_factory=get)
     response: HttpMessage = field(default_factory=reply)
     overlapping: bool = False
     """Envoy speaks again before it is answered, so the processor may hear more, or less, than the model asks."""
     chain: Chain | None = None
     """Instead of a script: what our own machine makes of these filters."""
+    moves: tuple[Move, ...] | None = None
+    """In which order all this happens; None: the whole request at once, then the whole response."""
+    http2: bool = False
+    """Client and upstream speak HTTP/2."""
+    more: tuple[tuple[str, Any], ...] = ()
+    """Fields of the filter that the model knows nothing of."""
 
     @property
     def setting(self) -> Setting:
-        """The listener it needs. Where a processor says two things at once, Envoy gets the time to hear both."""
-        return self.config, any(len(actions) > 1 for actions in self.script.values())
+        """The listener it needs."""
+        return Setting(self.config, self.http2, self.more)
+
+    @property
+    def plan(self) -> tuple[Move, ...]:
+        """The moves."""
+        return whole() if self.moves is None else self.moves
 
     def behaviour(self) -> Behaviour:
         """What the processor does in one exchange."""
         if self.chain is not None:
             return _machine(self.chain)
-        return scripted(self.script)
+        return scripted(self.script, self.config.mode)
 
 
 def on(phase: Phase, *actions: Action) -> Script:
@@ -205,13 +228,46 @@ def on(phase: Phase, *actions: Action) -> Script:
     return {phase: actions}
 
 
-def scripted(script: Script) -> Behaviour:
+def turns(*sequences: Sequence[Action]) -> Turns:
+    """Something else each time."""
+    return Turns(sequences)
+
+
+def scripted(script: Script, mode: ProcessingMode | None = None) -> Behaviour:
     """Does what the script says about a phase, and changes nothing where it says nothing."""
+    count: Counter[Phase] = Counter()
 
     async def behave(message: Message) -> Sequence[Action]:
-        return script.get(message.phase, [unchanged(message.phase)])
+        doing = script.get(message.phase)
+        turn, count[message.phase] = count[message.phase], count[message.phase] + 1
+        if isinstance(doing, Turns):
+            doing = doing.turns[turn] if turn < len(doing.turns) else None
+        if doing is None:
+            return [_continued(message, mode)]
+        return doing(message) if callable(doing) else doing
 
     return behave
+
+
+def _continued(message: Message, mode: ProcessingMode | None) -> ProcessingResponse:
+    """The answer that changes nothing; where a processor sends bodies itself, it sends what it got."""
+    if mode is None or message.phase.part is not Part.BODY:
+        return unchanged(message.phase)
+    body_mode = mode.request_body if message.phase is RQB else mode.response_body
+    if body_mode in (BodyMode.FULL_DUPLEX_STREAMED, BodyMode.GRPC):
+        return stream(message.phase, message.body, end=message.end_of_stream)
+    return unchanged(message.phase)
+
+
+def stream(phase: Phase, body: bytes = b"", *, end: bool = False, without_message: bool = False) -> ProcessingResponse:
+    """A piece of the new body, as FULL_DUPLEX_STREAMED and GRPC want it."""
+    response = ProcessingResponse()
+    piece = getattr(response, phase.value).response.body_mutation.streamed_response
+    piece.SetInParent()
+    piece.body = body
+    piece.end_of_stream = end
+    piece.end_of_stream_without_message = without_message
+    return response
 
 
 def _machine(chain: Chain) -> Behaviour:

@@ -11,7 +11,8 @@ import pytest
 from extproc import Exchange, Filter, Response, Use
 from extproc.envoy.plain_http import PlainReply, PlainRequest, split_address
 from tests.envoy.behind import Config, behind_envoy, one_after_the_other
-from tests.envoy.http2 import send_trailers_only
+from tests.envoy.http2 import exchange
+from tests.envoy.received import Head, Trailers
 
 SUM = [(b"x-sum", b"1")]
 
@@ -106,12 +107,14 @@ async def test_trailers_that_come_late_and_alone_do_not_pass_who_decides_by_the_
 @pytest.mark.parametrize("filters", [[Password()], [Password(), WatchTrailers()]], ids=["alone", "trailers wanted"])
 async def test_trailers_alone_over_http_2_do_not_pass_who_decides_by_the_body(filters: list[Filter]) -> None:
     """HTTP/2 has trailers whether or not anybody switched them on."""
-    headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")]
+    headers = [(":method", b"POST"), (":scheme", b"http"), (":path", b"/"), (":authority", b"a")]
     async with behind_envoy(*filters) as gateway:
-        await send_trailers_only(gateway.address, headers, SUM)
+        reply = await exchange(gateway.address, [Head(headers), Trailers([("x-sum", b"1")])])
         (entry,) = await gateway.access_log(1)
 
-        assert (entry["protocol"], entry["response_code"]) == ("HTTP/2", 403)
+        assert entry["protocol"] == "HTTP/2"
+        assert reply.headers is not None
+        assert reply.headers[0] == (":status", b"403")
         assert gateway.upstream.requests == []
 
 

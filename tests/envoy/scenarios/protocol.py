@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from extproc.envoy.model import Close
 from extproc.messages import Abort
-from extproc.phases import Phase
+from extproc.phases import Direction, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.moves import waiting
 from tests.envoy.raw_processor import Action, unchanged
 from tests.envoy.scenario import (
     ALL,
@@ -71,7 +72,14 @@ SCENARIOS = [
         if how != "503" or what in ("empty", "aborted")
     ),
     *(
-        Scenario(f"{phase.value}-answer-missing-{how}", where, {phase: []}, TRAILED_POST, TRAILED_REPLY)
+        Scenario(
+            f"{phase.value}-answer-missing-{how}",
+            where,
+            {phase: []},
+            TRAILED_POST,
+            TRAILED_REPLY,
+            moves=waiting(for_response=phase.direction is Direction.RESPONSE),
+        )
         for phase in Phase
         for how, where in {
             "shut": config("all", timeout=_SOON),
@@ -151,9 +159,20 @@ SCENARIOS = [
         "another-answer-to-the-last-response-body", config("headers bodies"), on(RSB, unchanged(RSB), unchanged(RSB))
     ),
     Scenario("a-failure-after-the-response-headers-left", config("response_body"), on(RSB, _ABORT)),
-    Scenario("a-missing-answer-after-the-response-headers-left", config("response_body", timeout=_SOON), {RSB: []}),
+    Scenario(
+        "a-missing-answer-after-the-response-headers-left",
+        config("response_body", timeout=_SOON),
+        {RSB: []},
+        moves=waiting(for_response=True),
+    ),
     Scenario("a-failure-before-the-request-body-left", config("request_body"), on(RQB, _ABORT), post()),
     Scenario("a-failure-to-head", HEADERS, on(RQH, _EMPTY), get(method="HEAD")),
     Scenario("a-failure-to-grpc", HEADERS, on(RQH, _EMPTY), post(b"", ("content-type", b"application/grpc"))),
-    Scenario("a-timeout-to-grpc", config(timeout=_SOON), {RQH: []}, post(b"", ("content-type", b"application/grpc"))),
+    Scenario(
+        "a-timeout-to-grpc",
+        config(timeout=_SOON),
+        {RQH: []},
+        post(b"", ("content-type", b"application/grpc")),
+        moves=waiting(),
+    ),
 ]
