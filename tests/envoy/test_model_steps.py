@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,8 @@ from extproc.envoy.model import (
     EnvoyModel,
     Forward,
     HttpMessage,
+    MetadataOptions,
+    Namespaces,
     Outcome,
     Replies,
     Resumed,
@@ -89,8 +92,16 @@ async def test_attributes_come_once_for_each_direction_and_metadata_always() -> 
         heard.append(message)
         return UNCHANGED[message.phase]
 
-    context = Context({"source.address": "1.2.3.4"}, {"response.code": 200}, {"ns": {"k": "v"}})
-    await EnvoyModel(ALL).run(TRAILED_POST, TRAILED_REPLY, processor, context)
+    asking = replace(
+        ALL,
+        request_attributes=("source.address",),
+        response_attributes=("response.code",),
+        metadata_options=MetadataOptions(forwarding=Namespaces(("ns",))),
+    )
+    context = Context(
+        {"source.address": "1.2.3.4", "source.port": 1}, {"response.code": 200}, {"ns": {"k": "v"}, "other": {}}
+    )
+    await EnvoyModel(asking).run(TRAILED_POST, TRAILED_REPLY, processor, context)
     assert [dict(message.attributes) for message in heard] == [
         {"source.address": "1.2.3.4"},
         {},
@@ -110,7 +121,8 @@ async def test_attributes_come_with_the_body_where_the_headers_are_not_asked_abo
         return UNCHANGED[message.phase]
 
     context = Context({"source.address": "1.2.3.4"})
-    await EnvoyModel(config("request_body request_trailers")).run(TRAILED_POST, reply(), processor, context)
+    asking = config("request_body request_trailers", request_attributes=("source.address",))
+    await EnvoyModel(asking).run(TRAILED_POST, reply(), processor, context)
     assert [dict(message.attributes) for message in heard] == [{"source.address": "1.2.3.4"}, {}]
 
 

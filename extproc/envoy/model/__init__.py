@@ -3,17 +3,18 @@
 It plays Envoy's side of the stream against anything that answers messages: an exchange machine, recorded answers, a
 script of illegal ones. Each rule is held against the real binary by ``tests/envoy/test_model.py``.
 
-Time is virtual, and every message arrives whole: body and trailers are here before the answer to the headers is. A body
-over the buffer limit is therefore refused before a processor can answer, which in a real Envoy is a race.
+`Exchange` is one exchange, to which things happen: a part of a message comes, the processor does something, time
+passes. Time is virtual. `EnvoyModel` plays whole ones in the order that a real Envoy has where nothing races.
 
-Not modelled yet: streamed body modes, mode overrides, timeouts that a processor extends, per-route settings, headers
-that are not forwarded, observability mode, and both directions at once (as when a processor's body is over the buffer
-limit and trailers follow it: Envoy asks about those while its 413 is on its way).
+How it reads: what comes is dealt with in ``arrivals``, what the processor answers in ``answers``, and what goes wrong
+in ``ext_proc``; ``state`` is how far the filter has come with one direction, and ``leg`` what Envoy's filter manager
+holds of it.
 """
 
 from __future__ import annotations
 
 from extproc.envoy.model.config import ExtProcConfig
+from extproc.envoy.model.exchange import Exchange
 from extproc.envoy.model.http1 import over_http1
 from extproc.envoy.model.options import (
     ForwardRules,
@@ -30,6 +31,7 @@ from extproc.envoy.model.values import (
     Ask,
     Close,
     Context,
+    Deed,
     Forward,
     HttpMessage,
     Later,
@@ -50,7 +52,9 @@ __all__ = [
     "Ask",
     "Close",
     "Context",
+    "Deed",
     "EnvoyModel",
+    "Exchange",
     "ExtProcConfig",
     "Forward",
     "ForwardRules",

@@ -17,6 +17,7 @@ __all__ = [
     "Ask",
     "Close",
     "Context",
+    "Deed",
     "Forward",
     "HttpMessage",
     "Later",
@@ -136,16 +137,20 @@ class Said:
     """``server_window_update``: bytes added downstream to sidestream, and upstream to sidestream."""
 
 
+Deed: TypeAlias = Continue | Immediate | Abort | Close | Unhandled | Said
+"""One thing that a processor does, legal or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A reply that comes some time after the one before it, or after the message that it answers."""
+    """What a processor does some time after the thing before it, or after the message that it answers."""
 
     seconds: float
-    reply: Continue | Immediate | Abort | Close | Unhandled | Said
+    deed: Deed
 
 
-Reply: TypeAlias = Continue | Immediate | Abort | Close | Unhandled | Said | Later
-"""One thing that a processor does, legal or not."""
+Reply: TypeAlias = Deed | Later
+"""One thing that a processor does, at once or later."""
 
 Replies: TypeAlias = "Reply | Sequence[Reply] | None"
 """All that a processor does in answer to one message: one reply, several, or nothing yet."""

@@ -1,0 +1,222 @@
+"""`ExtProc`: the modelled ext_proc filter of one exchange, between the filter manager and the gRPC stream."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from extproc.envoy.model.answers import Answers, SpuriousError
+from extproc.envoy.model.arrivals import Arrivals
+from extproc.envoy.model.asking import Asking
+from extproc.envoy.model.grpc_codes import GRPC_CODES
+from extproc.envoy.model.local_reply import immediate_reply, local_reply
+from extproc.envoy.model.mutation import Mutation, MutationFailedError
+from extproc.envoy.model.requests import Requests
+from extproc.envoy.model.state import CallbackState, ProcessorState
+from extproc.envoy.model.stream import Stream
+from extproc.envoy.model.values import Close, Said, Unhandled
+from extproc.messages import Abort, Continue, Immediate
+from extproc.phases import BodyMode, Direction, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extproc.envoy.model.clock import VirtualClock
+    from extproc.envoy.model.config import ExtProcConfig
+    from extproc.envoy.model.fields import Fields
+    from extproc.envoy.model.leg import Leg
+    from extproc.envoy.model.values import Context, Deed, HttpMessage
+    from extproc.phases import Phase
+
+__all__ = ["ExtProc"]
+
+_TIMEOUT_STATUS = 504
+
+
+class ExtProc:
+    """The filter.
+
+    Attributes:
+        arrivals: what it does with what comes from the client and the upstream.
+        answers: what it does with answers.
+        stream: to the processor.
+        states: how far each direction has come.
+    """
+
+    def __init__(
+        self,
+        config: ExtProcConfig,
+        context: Context,
+        legs: tuple[Leg, Leg],
+        clock: VirtualClock,
+        reply: Callable[[HttpMessage, str], None],
+    ) -> None:
+        """A filter that has heard nothing.
+
+        Args:
+            config: its configuration.
+            context: what Envoy knows beside the HTTP messages.
+            legs: of the request and the response.
+            clock: the time.
+            reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
+        """
+        request, response = (ProcessorState(leg, config) for leg in legs)
+        self._config = config
+        self._reply = reply
+        self._request = request
+        self._clock = clock
+        self.stream = Stream()
+        self.states = {Direction.REQUEST: request, Direction.RESPONSE: response}
+        self._requests = Requests(config, context, request, response)
+        asking = Asking(config, self.stream, self._requests, clock)
+        self.arrivals = Arrivals(asking)
+        self.answers = Answers(asking)
+
+    # What the processor does
+
+    def receive(self, deed: Deed) -> None:
+        """The processor says something, or ends the stream."""
+        if self.stream.complete or not self.stream.is_open:
+            return
+        if isinstance(deed, Close):
+            self._half_closed()
+        elif isinstance(deed, Abort):
+            self._aborted(deed)
+        elif not self._config.observability_mode:
+            self._heard(_said(deed))
+
+    def _heard(self, said: Said) -> None:
+        ends_body = self._ends_body(said)
+        try:
+            self._take(said)
+        except SpuriousError as error:
+            self._count("spurious_msgs_received")
+            self._fail(self._config.status_on_error, str(error))
+        except MutationFailedError as error:
+            self._count("stream_msgs_received")
+            self._refuse(self._config.status_on_error, str(error))
+        else:
+            self._count("stream_msgs_received")
+        if isinstance(said.answer, Continue):
+            self._close_if_last(said.answer.phase, ends_body=ends_body)
+
+    def _take(self, said: Said) -> None:
+        answer = said.answer
+        if isinstance(answer, Continue):
+            self._continue(answer, said)
+        elif isinstance(answer, Immediate):
+            self._immediate(answer)
+        else:
+            raise SpuriousError("unhandled message")
+
+    def _continue(self, answer: Continue, said: Said) -> None:
+        state = self.states[answer.phase.direction]
+        if answer.phase.part is Part.HEADERS:
+            self.answers.headers(state, answer)
+        elif answer.phase.part is Part.BODY:
+            self.answers.body(state, answer, said)
+        else:
+            self.answers.trailers(state, answer)
+
+    def _immediate(self, answer: Immediate) -> None:
+        if self._config.disable_immediate_response:
+            raise SpuriousError("unhandled immediate response due to config disabled it")
+        self._finish_calls()
+        self.stream.close()
+        edits = Mutation(answer.set_headers, (), self._config.rules, self.stream.counters)
+        self._send_instead(immediate_reply(self._request_headers(), answer, edits), answer.details)
+
+    def _ends_body(self, said: Said) -> bool:
+        """Whether this is the last answer about a body; Envoy does not look that far where a body is held."""
+        answer = said.answer
+        if not isinstance(answer, Continue) or answer.phase.part is not Part.BODY:
+            return False
+        state = self.states[answer.phase.direction]
+        if state.duplex:
+            return said.streamed and said.end_of_stream
+        return state.body_mode is BodyMode.STREAMED and bool(state.queue) and state.queue.first.end
+
+    def _close_if_last(self, phase: Phase, *, ends_body: bool) -> None:
+        """Envoy closes the stream when it will ask no more."""
+        if self.stream.complete:
+            return
+        state, response = self.states[phase.direction], self.states[Direction.RESPONSE]
+        if phase.part is Part.HEADERS:
+            last = state.no_body or (state.body_mode is BodyMode.NONE and not state.send_trailers)
+        else:
+            last = phase.part is Part.TRAILERS or ends_body
+        if not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE:
+            last = True
+        if last and (state is response or response.nothing_asked):
+            self.stream.close()
+
+    # What goes wrong
+
+    def time_out(self) -> None:
+        """The processor has not answered in time."""
+        self._count("message_timeouts")
+        self._fail(_TIMEOUT_STATUS, "ext_proc_error_per-message_timeout_exceeded")
+
+    @property
+    def failure_mode_allow(self) -> bool:
+        """Whether the exchange may go on without the processor: in full duplex only until some of the body has come."""
+        begun = any(state.duplex and state.body_begun for state in self.states.values())
+        return self._config.failure_mode_allow and not begun
+
+    def _half_closed(self) -> None:
+        """A clean end is no failure: whatever follows passes unprocessed."""
+        self._count("server_half_closed")
+        self.stream.close()
+        self._abandon()
+
+    def _aborted(self, abort: Abort) -> None:
+        self._count("streams_failed")
+        self._count("server_half_closed")
+        if self.failure_mode_allow:
+            self._half_closed()  # counted again: it goes on as if it had been a clean end
+            self._count("failure_mode_allowed")
+            return
+        self.stream.lose()
+        why = f"{abort.reason}{{via_upstream}}" if abort.reason else "via_upstream"
+        self._refuse(self._config.status_on_error, f"ext_proc_error_gRPC_error_{GRPC_CODES.index(abort.code)}{{{why}}}")
+
+    def _fail(self, status: int, details: str) -> None:
+        """Lets the exchange go on unprocessed, if that is allowed."""
+        if not self.failure_mode_allow:
+            self._refuse(status, details)
+            return
+        self._count("failure_mode_allowed")
+        self.stream.close()
+        self._abandon()
+
+    def _refuse(self, status: int, details: str) -> None:
+        """Ends processing and the exchange."""
+        self._finish_calls()
+        self.stream.close()
+        self._send_instead(local_reply(self._request_headers(), status), details)
+
+    def _send_instead(self, response: HttpMessage, details: str) -> None:
+        self._count("immediate_responses_sent")
+        self._reply(response, re.sub(r"\s", "_", details))
+
+    def _abandon(self) -> None:
+        for state in self.states.values():
+            state.abandon()
+
+    def _finish_calls(self) -> None:
+        for state in self.states.values():
+            state.finish_call()
+
+    def _count(self, name: str) -> None:
+        self.stream.counters[name] += 1
+
+    def _request_headers(self) -> Fields:
+        headers = self._request.leg.headers
+        assert headers is not None  # noqa: S101 (an exchange begins with them)
+        return headers
+
+
+def _said(deed: Continue | Immediate | Unhandled | Said) -> Said:
+    if isinstance(deed, Said):
+        return deed
+    return Said() if isinstance(deed, Unhandled) else Said(deed)

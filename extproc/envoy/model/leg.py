@@ -1,0 +1,197 @@
+"""`Leg`: one direction of an exchange in Envoy's filter manager, between where it comes from and where it goes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from extproc.envoy.model.fields import Fields, Kind
+from extproc.envoy.model.values import HttpMessage
+from extproc.phases import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extproc.messages import RawHeaders
+
+__all__ = ["Leg", "Sent", "Verdict"]
+
+_KINDS = {
+    Direction.REQUEST: (Kind.REQUEST, Kind.REQUEST_TRAILERS),
+    Direction.RESPONSE: (Kind.RESPONSE, Kind.RESPONSE_TRAILERS),
+}
+
+
+class Verdict(Enum):
+    """What a filter says about headers, data or trailers: ``FilterHeadersStatus`` and its like."""
+
+    CONTINUE = "Continue"
+    STOP = "StopIteration"
+    BUFFER = "StopIterationAndBuffer"
+    """Data is held; more than the buffer limit of it fails the exchange."""
+    WATERMARK = "StopIterationAndWatermark"
+    """Data is held; at the buffer limit Envoy stops reading."""
+    NO_BUFFER = "StopIterationNoBuffer"
+    """The filter has taken the data."""
+
+
+class Sent:
+    """A message as far as it has gone on to its receiver.
+
+    Attributes:
+        headers: as they went; None: they have not.
+        chunks: the body in the pieces in which it went.
+        trailers: as they went.
+        ended: nothing more comes.
+    """
+
+    def __init__(self) -> None:
+        self.headers: RawHeaders | None = None
+        self.chunks: list[bytes] = []
+        self.trailers: RawHeaders | None = None
+        self.ended = False
+
+    def message(self) -> HttpMessage | None:
+        """What has gone; None: not even headers. An empty piece stands for what would still have come."""
+        if self.headers is None:
+            return None
+        nothing_yet = not self.ended and not self.chunks
+        return HttpMessage(self.headers, (b"",) if nothing_yet else tuple(self.chunks), self.trailers)
+
+
+class Leg:
+    """A request or a response on its way through the ext_proc filter.
+
+    Attributes:
+        direction: which of the two.
+        headers: as they stand; None: they have not come.
+        trailers: as they stand; None: there are none, or not yet.
+        arrived: the message is here to its end.
+        held: body that waits; None: none has been held.
+        streaming: more held body than the buffer limit stops the sender, instead of failing the exchange.
+        sent: what has gone on.
+        closed: nothing goes on any more.
+    """
+
+    def __init__(self, direction: Direction, limit: int, on_too_large: Callable[[Direction], None]) -> None:
+        """Nothing has come yet.
+
+        Args:
+            direction: request or response.
+            limit: bytes of body that may be held.
+            on_too_large: is called when more is.
+        """
+        self.direction = direction
+        self.headers: Fields | None = None
+        self.trailers: Fields | None = None
+        self.arrived = False
+        self.held: bytes | None = None
+        self.streaming = False
+        self.sent = Sent()
+        self.closed = False
+        self.limit = limit
+        self._on_too_large = on_too_large
+
+    # What the filter manager does with a filter's verdict
+
+    def take_headers(self, headers: RawHeaders, *, end: bool) -> Fields:
+        """Headers have come."""
+        self.headers = Fields(_KINDS[self.direction][0], headers)
+        self.arrived = end
+        return self.headers
+
+    def take_trailers(self, trailers: RawHeaders) -> Fields:
+        """Trailers have come, and with them the end."""
+        self.trailers = Fields(_KINDS[self.direction][1], trailers)
+        self.arrived = True
+        return self.trailers
+
+    def judge_headers(self, verdict: Verdict, *, end: bool) -> None:
+        """Lets headers pass, or holds them."""
+        if verdict is Verdict.CONTINUE:
+            self._pass_headers(end=end)
+
+    def judge_data(self, verdict: Verdict, data: bytes) -> None:
+        """Lets data pass, and with it whatever was held before it; or holds it too."""
+        if verdict is Verdict.CONTINUE:
+            if self.sent.headers is None or self.held is not None:
+                self._hold(data)
+                self.go_on()
+            else:
+                self._pass_data(data, end=self.arrived)
+        elif verdict in (Verdict.BUFFER, Verdict.WATERMARK):
+            self.streaming = verdict is Verdict.WATERMARK
+            self._hold(data)
+            self._check_held()
+
+    def judge_trailers(self, verdict: Verdict) -> None:
+        """Lets trailers pass, and with them whatever was held before them."""
+        if verdict is Verdict.CONTINUE:
+            self.go_on()
+
+    # What a filter may ask of the filter manager
+
+    def go_on(self) -> None:
+        """``continueDecoding``, ``continueEncoding``: all that is held passes, as it stands."""
+        if self.closed:
+            return
+        ends_with_data = self.arrived and self.trailers is None
+        if self.sent.headers is None:
+            self._pass_headers(end=ends_with_data and self.held is None)
+        held, self.held = self.held, None
+        if held is not None or ends_with_data:
+            self._pass_data(held or b"", end=ends_with_data)
+        if self.trailers is not None:
+            self._pass_trailers(self.trailers)
+
+    def inject(self, data: bytes, *, end: bool) -> None:
+        """``inject*DataToFilterChain``: data passes before anything that is held; headers that still wait go first."""
+        if self.closed:
+            return
+        if self.sent.headers is None:
+            self._pass_headers(end=False)
+        self._pass_data(data, end=end)
+
+    def hold_instead(self, data: bytes) -> None:
+        """``modify*Buffer``: this takes the place of what is held."""
+        self.held = data
+        self._check_held()
+
+    def hold_more(self, data: bytes) -> None:
+        """``add*Data``: this is held too."""
+        self._hold(data)
+        self._check_held()
+
+    def release(self) -> bytes:
+        """Gives out what is held; nothing is then."""
+        held, self.held = self.held or b"", b""
+        return held
+
+    def _hold(self, data: bytes) -> None:
+        self.held = (self.held or b"") + data
+
+    def _check_held(self) -> None:
+        if not self.streaming and self.held is not None and len(self.held) > self.limit:
+            self._on_too_large(self.direction)
+
+    # Where it goes
+
+    def _pass_headers(self, *, end: bool) -> None:
+        assert self.headers is not None  # noqa: S101 (they come first)
+        if self.closed:
+            return
+        self.sent.headers = list(self.headers.items)
+        self.sent.ended = end
+
+    def _pass_data(self, data: bytes, *, end: bool) -> None:
+        if self.closed or self.sent.ended:
+            return
+        if data or end:
+            self.sent.chunks.append(data)
+        self.sent.ended = end
+
+    def _pass_trailers(self, trailers: Fields) -> None:
+        if self.closed or self.sent.ended:
+            return
+        self.sent.trailers = list(trailers.items)
+        self.sent.ended = True
