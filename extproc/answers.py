@@ -86,4 +86,4 @@ def _frame(fields: Headers, body: bytes) -> None:
 
 def without_length(fields: Headers) -> None:
     """Takes content-length away: Envoy knows best what it is, if it is anything."""
-    fields._own()[:] = [item for item in fields._items if item[0] != "content-length"]
+    fields._drop("content-length")

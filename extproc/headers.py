@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, MutableMapping
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from extproc.errors import HeaderError, PhaseError
@@ -30,7 +31,7 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_sealed")
+    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_repeats", "_sealed", "_values")
 
     def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
@@ -44,6 +45,8 @@ class Headers(MutableMapping[str, str]):
         self._owned = items is None
         self._sealed = ""
         self._allowed: frozenset[str] = frozenset()
+        self._repeats: bool | None = None  # whether a name occurs twice; None: nobody has looked
+        self._values: dict[str, bytes] = {}  # where none does, `_items` by name, to spare walking through them
 
     # Reading
 
@@ -53,11 +56,10 @@ class Headers(MutableMapping[str, str]):
         Raises:
             KeyError: there is no such header.
         """
-        key = _readable(name)
-        values = [value for item, value in self._items if item == key]
+        values = self.get_raw(name)
         if not values:
             raise KeyError(name)
-        raw = values[0] if len(values) == 1 else _JOINERS.get(key, b", ").join(values)
+        raw = values[0] if len(values) == 1 else _JOINERS.get(name.lower(), b", ").join(values)
         return raw.decode("utf-8", "surrogateescape")
 
     def get_all(self, name: str) -> list[str]:
@@ -67,7 +69,10 @@ class Headers(MutableMapping[str, str]):
     def get_raw(self, name: str) -> list[bytes]:
         """Each occurrence as it came, in bytes."""
         key = _readable(name)
-        return [value for item, value in self._items if item == key]
+        if self._has_repeats():
+            return [value for item, value in self._items if item == key]
+        value = self._values.get(key)
+        return [] if value is None else [value]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every occurrence in order: lower-case name, value."""
@@ -75,22 +80,25 @@ class Headers(MutableMapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         """Each name once, in order of first occurrence."""
-        return iter(dict.fromkeys(name for name, _ in self._items if not _is_hidden(name)))
+        return iter([name for name in dict(self._items) if name[:1] != ":" and name != "host"])  # see `_is_hidden`
 
     def __len__(self) -> int:
         """How many different names there are."""
-        return len({name for name, _ in self._items if not _is_hidden(name)})
+        return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a header."""
-        if not isinstance(name, str):
-            return False
-        key = _readable(name)
-        return any(item == key for item, _ in self._items)
+        return isinstance(name, str) and bool(self.get_raw(name))
 
     def __repr__(self) -> str:
         """The headers as a list of pairs."""
         return f"Headers({self.multi_items()!r})"
+
+    def _has_repeats(self) -> bool:
+        if self._repeats is None:
+            self._values = dict(self._items)
+            self._repeats = len(self._values) < len(self._items)
+        return self._repeats
 
     # Editing
 
@@ -105,10 +113,7 @@ class Headers(MutableMapping[str, str]):
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
-        key = self._writable(name)
-        raw = check_value(name, value)
-        self._own().append((key, raw))
-        self._at_most += len(key) + len(raw)
+        self._append(self._writable(name), check_value(name, value))
 
     def __delitem__(self, name: str) -> None:
         """Removes every occurrence.
@@ -116,15 +121,13 @@ class Headers(MutableMapping[str, str]):
         Raises:
             KeyError: there is none (``headers.pop(name, None)`` does not mind).
         """
-        key = self._writable(name, removing=True)
-        if key not in self:
+        if not self._drop(self._writable(name, removing=True)):
             raise KeyError(name)
-        self._own()[:] = [item for item in self._items if item[0] != key]
 
     def _writable(self, name: str, *, removing: bool = False) -> str:
         if self._sealed:
             raise PhaseError(f"header {name!r} cannot be changed: {self._sealed}")
-        key = check_name(name, removing=removing)
+        key = check_name(name, removing=True) if removing else check_name(name)  # a cache is slower with keywords
         if key.startswith("x-envoy-") and "envoy_headers" not in self._allowed:
             raise HeaderError(
                 name,
@@ -133,15 +136,33 @@ class Headers(MutableMapping[str, str]):
             )
         return key
 
+    def _append(self, key: str, raw: bytes) -> None:
+        self._repeats = self._has_repeats() or key in self._values
+        self._values[key] = raw
+        self._own().append((key, raw))
+        self._at_most += len(key) + len(raw)
+
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        items = self._items if self._owned else self._own()
+        if not self._has_repeats() and key not in self._values:
+            self._append(key, raw)
+            return
+        items = self._own()
+        at = next((index for index, item in enumerate(items) if item[0] == key), len(items))
+        items[at:] = [(key, raw), *(other for other in items[at + 1 :] if other[0] != key)]
         self._at_most += len(key) + len(raw)
-        for index, item in enumerate(items):
-            if item[0] == key:
-                items[index:] = [(key, raw), *(other for other in items[index + 1 :] if other[0] != key)]
-                return
-        items.append((key, raw))
+        self._repeats = None
+
+    def _drop(self, key: str) -> bool:
+        """Removes every occurrence; whether there was one."""
+        if not self._has_repeats() and key not in self._values:
+            return False
+        left = [item for item in self._items if item[0] != key]
+        dropped = len(left) < len(self._items)
+        self._items = left
+        self._owned = True
+        self._repeats = None
+        return dropped
 
     def _own(self) -> RawHeaders:
         """The list, safe to change: whoever took a snapshot keeps the old one."""
@@ -159,6 +180,7 @@ class Headers(MutableMapping[str, str]):
     def _restore(self, items: RawHeaders) -> None:
         self._items = items
         self._owned = False
+        self._repeats = None
 
 
 def _is_hidden(key: str) -> bool:
@@ -166,6 +188,7 @@ def _is_hidden(key: str) -> bool:
     return key[:1] == ":" or key == "host"
 
 
+@lru_cache(maxsize=1024)  # as in `guard`
 def _readable(name: str) -> str:
     key = name.lower()
     if _is_hidden(key):

@@ -21,7 +21,9 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
     known = len(before)
     if after[:known] == before:  # nothing but additions, as most filters make them
         return _additions(before, after[known:]), ()
-    old, new = _by_name(before), _by_name(after)
+    touched = _touched(before, after)
+    old = _by_name([item for item in before if item[0] in touched])
+    new = _by_name([item for item in after if item[0] in touched])
     edits: list[HeaderEdit] = []
     for name, values in new.items():
         had = old.get(name, [])
@@ -39,6 +41,23 @@ def _additions(before: RawHeaders, added: RawHeaders) -> tuple[HeaderEdit, ...]:
         edits.append(HeaderEdit(name, value, name in seen))
         seen[name] = value
     return tuple(edits)
+
+
+def _touched(before: RawHeaders, after: RawHeaders) -> set[str]:
+    """The names that are to be compared: of all others, each occurrence is what it was, in the order in which it was.
+
+    It walks through both in step and takes note of where they differ, so that it costs little where few headers change.
+    """
+    touched: set[str] = set()
+    at, end = 0, len(after)
+    for item in before:
+        if at < end and (item is after[at] or item == after[at]):
+            at += 1
+        else:
+            touched.add(item[0])
+            at += at < end and after[at][0] == item[0]  # another value in its place
+    touched.update(name for name, _ in after[at:])
+    return touched
 
 
 def _by_name(headers: RawHeaders) -> dict[str, list[bytes]]:

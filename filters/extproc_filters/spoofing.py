@@ -17,7 +17,7 @@ def strip_copies(headers: Headers, name: str) -> bool:
     could not tell a client's copy from ours.
     """
     wanted = name.replace("_", "-")
-    copies = [item for item in headers if item.replace("_", "-") == wanted]
+    copies = [item for item in headers if item == wanted or ("_" in item and item.replace("_", "-") == wanted)]
     for copy in copies:
         del headers[copy]
     return bool(copies)
