@@ -155,14 +155,13 @@ class Headers(MutableMapping[str, str]):
 
     def _drop(self, key: str) -> bool:
         """Removes every occurrence; whether there was one."""
-        if not self._has_repeats() and key not in self._values:
+        repeats, had = self._has_repeats(), len(self._items)
+        if not repeats and self._values.pop(key, None) is None:
             return False
-        left = [item for item in self._items if item[0] != key]
-        dropped = len(left) < len(self._items)
-        self._items = left
+        self._items = [item for item in self._items if item[0] != key]
         self._owned = True
-        self._repeats = None
-        return dropped
+        self._repeats = None if repeats else False
+        return len(self._items) < had
 
     def _own(self) -> RawHeaders:
         """The list, safe to change: whoever took a snapshot keeps the old one."""

@@ -34,6 +34,7 @@ __all__ = ["AbTag", "UnitCookie", "bucket"]
 
 _BUCKETS = 10_000
 _PER_PERCENT = _BUCKETS // 100
+_EVERYBODY = 100
 _VARIANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _COOKIE = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$"  # RFC 6265 section 4.1.1: a token
 _LONGEST_COOKIE_LIFE = 400 * 86400  # browsers cut it there
@@ -154,7 +155,7 @@ class AbTag(Filter):
 
     def variant(self, unit_id: str) -> str | None:
         """The variant of a user; None for one who takes no part."""
-        if bucket("coverage", self.salt, unit_id) >= _buckets(self.coverage):
+        if self.coverage < _EVERYBODY and bucket("coverage", self.salt, unit_id) >= _buckets(self.coverage):
             return None
         return self._names[bisect_right(self._bounds, bucket("variant", self.salt, unit_id))]
 
@@ -180,14 +181,15 @@ class AbTag(Filter):
         """Tags the request."""
         headers = exchange.request.headers
         before = headers.get_raw(self.header)
-        strip_copies(headers, self.header)
+        spoofed = strip_copies(headers, self.header)
         unit_id, set_cookie = self._unit_of(exchange.request), ""
         if unit_id is None and self.cookie is not None:
             unit_id, set_cookie = _minted(exchange, self.cookie)
         variant = None if unit_id is None else self.variant(unit_id)
         if variant is not None:
             headers[self.header] = variant
-        if headers.get_raw(self.header) != before:  # also when a client's copy went: the route was chosen by it
+        touched = spoofed or variant is not None
+        if touched and headers.get_raw(self.header) != before:  # also a client's copy that went: it chose the route
             exchange.clear_route_cache()
         exchange.state[self._state_key] = variant, set_cookie
 

@@ -12,8 +12,7 @@ so nothing is ever rounded and exactly `burst` requests fit into one moment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from extproc_filters.rate import Rate
@@ -23,8 +22,7 @@ __all__ = ["Decision", "Gcra"]
 _MICROSECONDS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What came of one request.
 
     Attributes:

@@ -110,7 +110,8 @@ class HeaderEdits(BaseModel):
         to_append = _rendered(self._to_append, exchange)
         to_add = _rendered(self._to_add, exchange)
         self._remove(headers)
-        _rename(headers, self.rename)
+        if self.rename:
+            _rename(headers, self.rename)
         for name, value in to_set:
             if value is None:
                 headers.pop(name, None)
@@ -166,8 +167,14 @@ def _templates(values: Mapping[str, str | tuple[str, ...]]) -> tuple[tuple[str, 
 
 def _rendered(templates: tuple[tuple[str, Template], ...], exchange: Exchange) -> list[tuple[str, str | None]]:
     """By name, the value; None where it is not there, or must not stand in a header."""
-    values = [(name, template.render(exchange)) for name, template in templates]
-    return [(name, value if value is not None and can_stand(value) else None) for name, value in values]
+    return [(name, _value(template, exchange)) for name, template in templates]
+
+
+def _value(template: Template, exchange: Exchange) -> str | None:
+    if template.fixed is not None:  # checked when the configuration was read
+        return template.fixed
+    value = template.render(exchange)
+    return value if value is not None and can_stand(value) else None
 
 
 def _each(value: str | tuple[str, ...]) -> tuple[str, ...]:

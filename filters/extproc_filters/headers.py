@@ -57,7 +57,7 @@ class RequestEdits(HeaderEdits):
             request.host = self.host
 
     def _rewritten(self, request: Request) -> str | None:
-        if not request.path.startswith("/"):  # the "*" of OPTIONS, or CONNECT, which has none
+        if self.rewrite_path and not request.path.startswith("/"):  # the "*" of OPTIONS, or CONNECT, which has none
             return None
         for rule in self.rewrite_path:
             target = rule.apply(request.target)

@@ -201,9 +201,8 @@ class RateLimit(Filter):
 
 def _hashed(parts: list[str | None]) -> bytes:
     """A key of fixed length that holds no secret; lengths keep ``a, bc`` apart from ``ab, c``."""
-    digest = blake2b(digest_size=16)
+    text = b""
     for part in parts:
         raw = b"" if part is None else part.encode("utf-8", "surrogatepass")
-        digest.update(b"-" if part is None else b"%d:" % len(raw))
-        digest.update(raw)
-    return digest.digest()
+        text += b"-" if part is None else b"%d:%b" % (len(raw), raw)
+    return blake2b(text, digest_size=16).digest()

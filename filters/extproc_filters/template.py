@@ -69,9 +69,15 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A value, with or without places to be filled in."""
+    """A value, with or without places to be filled in.
+
+    Attributes:
+        parts: what it is made of, in order.
+        fixed: the value, if there is no place to be filled in.
+    """
 
     parts: tuple[str | Reference, ...]
+    fixed: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Template:
@@ -85,7 +91,9 @@ class Template:
         for token in _TOKEN.finditer(text):
             parts += [text[end : token.start()], _part(token)]
             end = token.end()
-        return cls(tuple(part for part in [*parts, text[end:]] if part != ""))
+        parts = [part for part in [*parts, text[end:]] if part != ""]
+        texts = [part for part in parts if isinstance(part, str)]
+        return cls(tuple(parts), "".join(texts) if len(texts) == len(parts) else None)
 
     @property
     def references(self) -> tuple[Reference, ...]:
