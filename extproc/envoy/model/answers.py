@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.state import ProcessorState
     from extproc.envoy.model.values import Said
-    from extproc.messages import Continue
+    from extproc.messages import Continue, HeaderEdit
 
 __all__ = ["Answers", "SpuriousError"]
 
@@ -56,7 +56,7 @@ class Answers:
         """
         if state.callback is not CallbackState.HEADERS:
             raise SpuriousError(_SPURIOUS)
-        self._edit(state, state.headers, answer)
+        self._edit_headers(state, answer)
         self._clear_route(state, answer)
         state.finish_call(self._owed_after_headers(state, answer))
         if answer.replace:
@@ -166,7 +166,7 @@ class Answers:
             state.go_on()
 
     def _buffered(self, state: ProcessorState, answer: Continue) -> bool:
-        self._edit(state, state.headers, answer)
+        self._edit_headers(state, answer)
         if answer.body is not None:
             if state.headers is not None and _claims_otherwise(state.headers, len(answer.body)):
                 raise MutationFailedError(_MISMATCH)
@@ -193,7 +193,7 @@ class Answers:
 
     def _buffered_partial(self, state: ProcessorState, answer: Continue) -> bool:
         chunk = state.queue.pop()
-        self._edit(state, state.headers, answer)
+        self._edit_headers(state, answer)
         self._inject(state, chunk.data if answer.body is None else answer.body, end=chunk.end)
         state.finish_call()
         if state.queue:
@@ -204,7 +204,8 @@ class Answers:
         return True
 
     def _inject(self, state: ProcessorState, data: bytes, *, end: bool) -> None:
-        if data:
+        """Lets a piece pass, unless it is nothing at all."""
+        if data or end:
             state.leg.inject(data, end=end)
 
     # Trailers
@@ -215,23 +216,25 @@ class Answers:
             raise SpuriousError(_SPURIOUS)
         if state.leg.trailers is None:
             return
-        self._edit(state, state.leg.trailers, answer)
+        self._edit(state, state.leg.trailers, answer.set_headers, answer)
         state.finish_call()
         state.go_on()
 
     # What answers have in common
 
-    def _edit(self, state: ProcessorState, fields: Fields | None, answer: Continue) -> None:
-        """Changes headers or trailers; where they have left, in vain, and Envoy says nothing."""
-        if fields is None or not (answer.set_headers or answer.remove_headers):
+    def _edit_headers(self, state: ProcessorState, answer: Continue) -> None:
+        """Where they have left already, in vain, and Envoy says nothing; nor where it wants no content-length."""
+        if state.headers is None:
             return
-        edits = Mutation(
-            answer.set_headers,
-            answer.remove_headers,
-            self._config.rules,
-            self._asking.stream.counters,
-            answer.replace,
-        )
+        sets = answer.set_headers
+        if state.drops_content_length:
+            sets = tuple(edit for edit in sets if edit.name.lower() != "content-length")
+        self._edit(state, state.headers, sets, answer)
+
+    def _edit(self, state: ProcessorState, fields: Fields, sets: tuple[HeaderEdit, ...], answer: Continue) -> None:
+        if not sets and not answer.remove_headers:
+            return
+        edits = Mutation(sets, answer.remove_headers, self._config.rules, self._asking.stream.counters, answer.replace)
         edits.apply(fields, state.limits)
 
     def _clear_route(self, state: ProcessorState, answer: Continue) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from extproc.envoy.model.leg import Verdict
 from extproc.envoy.model.state import CallbackState
-from extproc.phases import BodyMode, Direction
+from extproc.phases import BodyMode
 
 if TYPE_CHECKING:
     from extproc.envoy.model.asking import Asking
@@ -40,8 +40,6 @@ class Arrivals:
             verdict = self._hold_headers(state, headers, end=end)
         if not self._stream.complete and state.drops_content_length:
             headers.remove("content-length")
-        if state.direction is Direction.RESPONSE and state.nothing_asked:
-            self._stream.close()
         return verdict
 
     def _hold_headers(self, state: ProcessorState, headers: Fields, *, end: bool) -> Verdict:
@@ -61,7 +59,7 @@ class Arrivals:
         if end:
             state.body_here = True
         if state.body_replaced:
-            return Verdict.NO_BUFFER
+            return Verdict.DRAIN
         if self._stream.complete:
             return Verdict.CONTINUE
         if state.callback is CallbackState.HEADERS and not self._may_run_ahead(state):

@@ -11,6 +11,7 @@ from extproc.envoy.model.clock import VirtualClock
 from extproc.envoy.model.ext_proc import ExtProc
 from extproc.envoy.model.leg import Leg
 from extproc.envoy.model.local_reply import local_reply
+from extproc.envoy.model.per_route import routed
 from extproc.envoy.model.values import Later, Outcome
 from extproc.phases import Direction
 
@@ -38,6 +39,7 @@ class Exchange:
 
     def __init__(self, config: ExtProcConfig, context: Context) -> None:
         """Nothing has come yet."""
+        config = routed(config)
         self.request = Leg(Direction.REQUEST, config.buffer_limit, self._too_large)
         self.response = Leg(Direction.RESPONSE, config.buffer_limit, self._too_large)
         self.details = "via_upstream"
@@ -125,6 +127,22 @@ class Exchange:
             self._filter.time_out()
             self._look()
 
+    def pass_time(self, seconds: float) -> None:
+        """Lets some time pass, and what is to happen in it."""
+        end = self._clock.now + seconds
+        while not self.over and (due := self._due()) is not None and due <= end:
+            self._pass(due)
+        self._clock.now = end
+
+    def client_left(self) -> None:
+        """The client is gone."""
+        if not self.over:
+            self.details = "downstream_remote_disconnect"
+            self._break_off()
+
+    def upstream_left(self) -> None:
+        """The upstream is gone."""
+
     # Responses in place of the upstream's
 
     def _too_large(self, direction: Direction) -> None:
@@ -144,7 +162,11 @@ class Exchange:
         elif self.response.sent.headers is None:
             self._send_past(response)
         elif not self.response.sent.ended:
-            self.response.closed = self.reset = self.over = True
+            self._break_off()
+
+    def _break_off(self) -> None:
+        self.request.closed = self.response.closed = self.reset = True
+        self._end()
 
     def _send_through(self, response: HttpMessage) -> None:
         ends = response.ends_with_headers
@@ -160,12 +182,23 @@ class Exchange:
     # The end
 
     def _look(self) -> None:
+        """When the client has its response the exchange is over, whatever has become of the request.
+
+        A response that is here to its end before the request has gone on to its own ends the request where it is.
+        """
+        if self.response.arrived and not self.request.sent.ended:
+            self.request.closed = True
         if self.response.sent.ended:
-            self.over = True
+            self._end()
+
+    def _end(self) -> None:
+        """``onDestroy``: the stream to the processor is closed with the exchange."""
+        self.over = True
+        self._filter.stream.close()
 
     def outcome(self) -> Outcome:
-        """What has come of it; nothing more will, since the stream to the processor is closed with it."""
-        self._filter.stream.close()
+        """What has come of it; nothing more will."""
+        self._end()
         request, response = self.request.sent, self.response.sent
         return Outcome(
             upstream=request.message() if request.ended else None,
@@ -173,6 +206,7 @@ class Exchange:
             details=self.details,
             counters=dict(self._filter.stream.counters),
             route_cleared=self._filter.answers.route_cleared,
+            metadata=self._filter.metadata(),
             reset=self.reset,
         )
 

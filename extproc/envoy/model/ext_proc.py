@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extproc.envoy.model.answers import Answers, SpuriousError
 from extproc.envoy.model.arrivals import Arrivals
@@ -12,25 +12,28 @@ from extproc.envoy.model.grpc_codes import GRPC_CODES
 from extproc.envoy.model.local_reply import immediate_reply, local_reply
 from extproc.envoy.model.mutation import Mutation, MutationFailedError
 from extproc.envoy.model.requests import Requests
-from extproc.envoy.model.state import CallbackState, ProcessorState
+from extproc.envoy.model.state import DUPLEX, CallbackState, ProcessorState
 from extproc.envoy.model.stream import Stream
 from extproc.envoy.model.values import Close, Said, Unhandled
 from extproc.messages import Abort, Continue, Immediate
 from extproc.phases import BodyMode, Direction, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from extproc.envoy.model.clock import VirtualClock
     from extproc.envoy.model.config import ExtProcConfig
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
+    from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
     from extproc.envoy.model.values import Context, Deed, HttpMessage
     from extproc.phases import Phase
 
 __all__ = ["ExtProc"]
 
 _TIMEOUT_STATUS = 504
+_SHORTEST = 0.001
+"""Seconds: less than a millisecond cannot be asked for."""
 
 
 class ExtProc:
@@ -72,6 +75,10 @@ class ExtProc:
         self.arrivals = Arrivals(asking)
         self.answers = Answers(asking)
 
+    def metadata(self) -> Mapping[str, Mapping[str, Any]]:
+        """Dynamic metadata by namespace."""
+        return self._requests.metadata
+
     # What the processor does
 
     def receive(self, deed: Deed) -> None:
@@ -86,6 +93,11 @@ class ExtProc:
             self._heard(_said(deed))
 
     def _heard(self, said: Said) -> None:
+        if said.timeout_override is not None:
+            self._extend(said.timeout_override)
+            return
+        if said.mode_override is not None:
+            self._override_mode(said.mode_override)
         ends_body = self._ends_body(said)
         try:
             self._take(said)
@@ -109,8 +121,30 @@ class ExtProc:
         else:
             raise SpuriousError("unhandled message")
 
+    def _extend(self, seconds: float) -> None:
+        """``override_message_timeout``: more time for what is being waited for, once; all else in there is ignored."""
+        config = self._config
+        allowed = _SHORTEST <= seconds <= config.max_message_timeout
+        until = self._clock.now + seconds
+        extended = [state.extend_call(until) for state in self.states.values()] if allowed else []
+        self._count(f"override_message_timeout_{'received' if any(extended) else 'ignored'}")
+
+    def _override_mode(self, override: ModeOverride) -> None:
+        """Taken only while headers wait for their answer, and where the configuration lets it be."""
+        config = self._config
+        waiting = any(state.callback is CallbackState.HEADERS for state in self.states.values())
+        ahead = config.send_body_without_waiting_for_header_response
+        if waiting and config.allow_mode_override and not ahead and not _duplex(config.mode):
+            effective = override.over(config.mode)
+            if not config.allowed_override_modes or any(
+                effective.agrees_with(one) for one in config.allowed_override_modes
+            ):
+                for state in self.states.values():
+                    state.set_mode(effective.resolved())
+
     def _continue(self, answer: Continue, said: Said) -> None:
         state = self.states[answer.phase.direction]
+        self._requests.keep_metadata(answer.metadata)
         if answer.phase.part is Part.HEADERS:
             self.answers.headers(state, answer)
         elif answer.phase.part is Part.BODY:
@@ -121,6 +155,7 @@ class ExtProc:
     def _immediate(self, answer: Immediate) -> None:
         if self._config.disable_immediate_response:
             raise SpuriousError("unhandled immediate response due to config disabled it")
+        self._requests.keep_metadata(answer.metadata)
         self._finish_calls()
         self.stream.close()
         edits = Mutation(answer.set_headers, (), self._config.rules, self.stream.counters)
@@ -137,17 +172,15 @@ class ExtProc:
         return state.body_mode is BodyMode.STREAMED and bool(state.queue) and state.queue.first.end
 
     def _close_if_last(self, phase: Phase, *, ends_body: bool) -> None:
-        """Envoy closes the stream when it will ask no more."""
-        if self.stream.complete:
-            return
-        state, response = self.states[phase.direction], self.states[Direction.RESPONSE]
+        """Envoy closes the stream when it has had the last answer about either direction."""
+        state = self.states[phase.direction]
         if phase.part is Part.HEADERS:
             last = state.no_body or (state.body_mode is BodyMode.NONE and not state.send_trailers)
         else:
             last = phase.part is Part.TRAILERS or ends_body
-        if not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE:
-            last = True
-        if last and (state is response or response.nothing_asked):
+        unasked = not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE
+        state.done = state.done or last or unasked
+        if not self.stream.complete and all(one.done or one.nothing_asked for one in self.states.values()):
             self.stream.close()
 
     # What goes wrong
@@ -220,3 +253,7 @@ def _said(deed: Continue | Immediate | Unhandled | Said) -> Said:
     if isinstance(deed, Said):
         return deed
     return Said() if isinstance(deed, Unhandled) else Said(deed)
+
+
+def _duplex(mode: ProcessingMode) -> bool:
+    return mode.request_body in DUPLEX or mode.response_body in DUPLEX

@@ -33,6 +33,7 @@ class Verdict(Enum):
     """Data is held; at the buffer limit Envoy stops reading."""
     NO_BUFFER = "StopIterationNoBuffer"
     """The filter has taken the data."""
+    DRAIN = "Continue, with nothing of the data"
 
 
 class Sent:
@@ -113,6 +114,8 @@ class Leg:
 
     def judge_data(self, verdict: Verdict, data: bytes) -> None:
         """Lets data pass, and with it whatever was held before it; or holds it too."""
+        if verdict is Verdict.DRAIN:
+            verdict, data = Verdict.CONTINUE, b""
         if verdict is Verdict.CONTINUE:
             if self.sent.headers is None or self.held is not None:
                 self._hold(data)

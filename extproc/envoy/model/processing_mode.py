@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from extproc.phases import BodyMode
@@ -43,3 +43,33 @@ class ModeOverride:
     response_body: BodyMode = BodyMode.NONE
     request_trailers: HeaderMode = HeaderMode.DEFAULT
     response_trailers: HeaderMode = HeaderMode.DEFAULT
+
+    def over(self, mode: ProcessingMode) -> ModeOverride:
+        """What comes of a configured mode."""
+        return ModeOverride(
+            request_headers=self.request_headers or _sent(mode.request_headers),
+            response_headers=self.response_headers or _sent(mode.response_headers),
+            request_body=self.request_body,
+            response_body=self.response_body,
+            request_trailers=self.request_trailers or _sent(mode.request_trailers),
+            response_trailers=self.response_trailers or _sent(mode.response_trailers),
+        )
+
+    def agrees_with(self, allowed: ModeOverride) -> bool:
+        """Whether it is an entry of ``allowed_override_modes``; request headers, which have been sent, do not count."""
+        return self == replace(allowed, request_headers=self.request_headers)
+
+    def resolved(self) -> ProcessingMode:
+        """The mode that it is, where nothing else is behind it: DEFAULT sends headers, and no trailers."""
+        return ProcessingMode(
+            request_headers=self.request_headers is not HeaderMode.SKIP,
+            response_headers=self.response_headers is not HeaderMode.SKIP,
+            request_body=self.request_body,
+            response_body=self.response_body,
+            request_trailers=self.request_trailers is HeaderMode.SEND,
+            response_trailers=self.response_trailers is HeaderMode.SEND,
+        )
+
+
+def _sent(wanted: bool) -> HeaderMode:  # noqa: FBT001 (it is converted)
+    return HeaderMode.SEND if wanted else HeaderMode.SKIP

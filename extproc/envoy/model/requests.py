@@ -50,6 +50,13 @@ class Requests:
         """The trailers have come."""
         return self._message(state, Part.TRAILERS, headers=self._forwarded(trailers), end=True)
 
+    def keep_metadata(self, given: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes what an answer says of the namespaces that are taken from the processor."""
+        namespaces = self._config.metadata_options.receiving
+        for name in namespaces.untyped if namespaces is not None else ():
+            if name in given:
+                self.metadata[name] = {**self.metadata.get(name, {}), **given[name]}
+
     def _message(
         self, state: ProcessorState, part: Part, *, headers: RawHeaders | None = None, body: bytes = b"", end: bool
     ) -> Message:

@@ -101,6 +101,7 @@ class ProcessorState:
         partial_done: BUFFERED_PARTIAL: the processor has seen as much as it will.
         trailers_told: the processor has been told of the trailers.
         attributes_told: it has been told the attributes.
+        done: the last answer about it is here.
         deadline: when the message timer fires; None: it does not run.
         extended: the processor has already been given more time for this message.
     """
@@ -119,6 +120,7 @@ class ProcessorState:
         self.partial_done = False
         self.trailers_told = False
         self.attributes_told = False
+        self.done = False
         self.deadline: float | None = None
         self.extended = False
         self.set_mode(config.mode)
@@ -194,6 +196,6 @@ class ProcessorState:
         if self.queue:
             rest = self.queue.consolidate()
             self.queue.clear()
-            if rest.data:
+            if rest.data or rest.end:
                 self.leg.inject(rest.data, end=rest.end)
         self.go_on()

@@ -191,5 +191,7 @@ class Outcome:
     """Envoy's ext_proc counters that moved, by their name without prefixes, such as ``streams_started``."""
     route_cleared: bool = False
     """The route is chosen anew, by the request as the processor left it."""
+    metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, "Mapping[str, Any]"])
+    """Dynamic metadata by namespace, with what the processor has put there."""
     reset: bool = False
     """The response broke off: `client` is what had gone out by then."""
