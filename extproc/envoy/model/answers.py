@@ -187,7 +187,9 @@ class Answers:
         return chunk.end
 
     def _duplex(self, state: ProcessorState, piece: bytes, *, end: bool) -> bool:
-        self._inject(state, piece, end=end)
+        """An end goes on with its piece; only a request whose trailers are here goes on to those."""
+        trailed = state.direction is Direction.REQUEST and state.leg.trailers is not None
+        state.leg.inject(piece, end=end and not trailed)
         state.finish_call(CallbackState.IDLE if end else CallbackState.STREAMED_BODY)
         return end
 
@@ -211,12 +213,14 @@ class Answers:
     # Trailers
 
     def trailers(self, state: ProcessorState, answer: Continue) -> None:
-        """Trailers are answered; in full duplex perhaps before the body is. Raises as `headers` does."""
+        """Trailers are answered; in full duplex perhaps before the body is, or where there are none.
+
+        Raises as `headers` does.
+        """
         if state.callback is not CallbackState.TRAILERS and not state.duplex:
             raise SpuriousError(_SPURIOUS)
-        if state.leg.trailers is None:
-            return
-        self._edit(state, state.leg.trailers, answer.set_headers, answer)
+        if state.leg.trailers is not None:
+            self._edit(state, state.leg.trailers, answer.set_headers, answer)
         state.finish_call()
         state.go_on()
 

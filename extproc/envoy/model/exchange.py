@@ -184,9 +184,9 @@ class Exchange:
     def _look(self) -> None:
         """When the client has its response the exchange is over, whatever has become of the request.
 
-        A response that is here to its end before the request has gone on to its own ends the request where it is.
+        A response that is here to its end ends the request where it is.
         """
-        if self.response.arrived and not self.request.sent.ended:
+        if self.response.arrived:
             self.request.closed = True
         if self.response.sent.ended:
             self._end()

@@ -175,7 +175,8 @@ class ExtProc:
         """Envoy closes the stream when it has had the last answer about either direction."""
         state = self.states[phase.direction]
         if phase.part is Part.HEADERS:
-            last = state.no_body or (state.body_mode is BodyMode.NONE and not state.send_trailers)
+            trailers_may_come = state.send_trailers and not (state.body_here and state.leg.trailers is None)
+            last = state.no_body or (state.body_mode is BodyMode.NONE and not trailers_may_come)
         else:
             last = phase.part is Part.TRAILERS or ends_body
         unasked = not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE

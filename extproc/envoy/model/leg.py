@@ -92,13 +92,15 @@ class Leg:
         self.closed = False
         self.limit = limit
         self._on_too_large = on_too_large
+        self._headers_only = False
+        self._injected = False
 
     # What the filter manager does with a filter's verdict
 
     def take_headers(self, headers: RawHeaders, *, end: bool) -> Fields:
         """Headers have come."""
         self.headers = Fields(_KINDS[self.direction][0], headers)
-        self.arrived = end
+        self.arrived = self._headers_only = end
         return self.headers
 
     def take_trailers(self, trailers: RawHeaders) -> Fields:
@@ -135,14 +137,17 @@ class Leg:
     # What a filter may ask of the filter manager
 
     def go_on(self) -> None:
-        """``continueDecoding``, ``continueEncoding``: all that is held passes, as it stands."""
+        """``continueDecoding``, ``continueEncoding``: all that is held passes, as it stands.
+
+        The end that came with data passes too, unless more has been injected since; then it had to come with that.
+        """
         if self.closed:
             return
-        ends_with_data = self.arrived and self.trailers is None
         if self.sent.headers is None:
-            self._pass_headers(end=ends_with_data and self.held is None)
+            self._pass_headers(end=self._headers_only and self.held is None)
         held, self.held = self.held, None
-        if held is not None or ends_with_data:
+        ends_with_data = self.arrived and self.trailers is None
+        if held is not None or (ends_with_data and not self._injected):
             self._pass_data(held or b"", end=ends_with_data)
         if self.trailers is not None:
             self._pass_trailers(self.trailers)
@@ -151,6 +156,7 @@ class Leg:
         """``inject*DataToFilterChain``: data passes before anything that is held; headers that still wait go first."""
         if self.closed:
             return
+        self._injected = self._injected or self.arrived
         if self.sent.headers is None:
             self._pass_headers(end=False)
         self._pass_data(data, end=end)
