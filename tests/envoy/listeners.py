@@ -25,7 +25,7 @@ CLUSTERS = ("upstream", "canary")
 PING = "ping"
 """A listener that answers by itself: when it has, Envoy's one worker has done all that it was given before."""
 
-GIVEN = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
+GIVEN: dict[str, dict[str, Any]] = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
 """Dynamic metadata that is there before the processor is asked."""
 
 _TOLD = ("told", "other")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from extproc.chain import Chain
-from extproc.envoy.model import ExtProcConfig, HttpMessage, MutationRules, ProcessingMode
+from extproc.envoy.model import Context, ExtProcConfig, HttpMessage, MutationRules, ProcessingMode
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire import encode
-from extproc.wire.ext_proc_pb2 import CommonResponse, HeaderMutation, ProcessingResponse
+from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.answers import stream
 from tests.envoy.listeners import Setting
 from tests.envoy.moves import Move, whole
 from tests.envoy.raw_processor import Action, Behaviour, unchanged
@@ -28,18 +29,19 @@ PATIENT = 10.0
 def config(
     phases: str = "headers",
     *,
+    body: BodyMode = BodyMode.BUFFERED,
     rules: MutationRules | None = None,
     timeout: float = PATIENT,
     **settings: Any,
 ) -> ExtProcConfig:
-    """A configuration that asks for some phases: headers, bodies (BUFFERED), trailers, or single ones by their name."""
+    """A configuration that asks for some phases: headers, bodies (in the mode `body`), trailers, or by their names."""
     wanted = {phase for word in phases.split() for phase in _PHASES[word]}
     return ExtProcConfig(
         mode=ProcessingMode(
             request_headers=RQH in wanted,
             response_headers=RSH in wanted,
-            request_body=BodyMode.BUFFERED if RQB in wanted else BodyMode.NONE,
-            response_body=BodyMode.BUFFERED if RSB in wanted else BodyMode.NONE,
+            request_body=body if RQB in wanted else BodyMode.NONE,
+            response_body=body if RSB in wanted else BodyMode.NONE,
             request_trailers=RQT in wanted,
             response_trailers=RST in wanted,
         ),
@@ -99,77 +101,14 @@ def reply(
     return HttpMessage([*line, ("content-length", b"%d" % len(body)), *headers], (body,) if body else ())
 
 
+def split(message: HttpMessage, size: int) -> HttpMessage:
+    """The message with a body in pieces of so many bytes."""
+    body = message.body
+    return replace(message, chunks=tuple(body[start : start + size] for start in range(0, len(body), size)))
+
+
 TRAILED_POST = post(trailers=[("x-t", b"1")])
 TRAILED_REPLY = reply(body=b"hello", trailers=[("x-t", b"1")])
-
-
-def say(
-    phase: Phase,
-    *sets: tuple[str, bytes],
-    add: Sequence[tuple[str, bytes]] = (),
-    remove: Sequence[str] = (),
-    body: bytes | None = None,
-    clear_body: bool = False,
-    replace: bool = False,
-    clear_route: bool = False,
-) -> ProcessingResponse:
-    """An answer to `phase`: sets, then adds (with append), and removes headers; see the proto for the rest."""
-    response = ProcessingResponse()
-    part: Any = getattr(response, phase.value)
-    part.SetInParent()
-    common = CommonResponse() if phase.part is Part.TRAILERS else part.response
-    mutation: HeaderMutation = part.header_mutation if phase.part is Part.TRAILERS else common.header_mutation
-    if sets or add or remove:
-        mutate(mutation, *sets, add=add, remove=remove)
-    if body is not None:
-        common.body_mutation.body = body
-    if clear_body:
-        common.body_mutation.clear_body = True
-    if replace:
-        common.status = CommonResponse.CONTINUE_AND_REPLACE
-    common.clear_route_cache = clear_route
-    if clear_route:
-        common.header_mutation.SetInParent()  # Envoy ignores it in an answer without, which is not what we send
-    return response
-
-
-def mutate(
-    mutation: HeaderMutation,
-    *sets: tuple[str, bytes],
-    add: Sequence[tuple[str, bytes]] = (),
-    remove: Sequence[str] = (),
-) -> None:
-    """Fills in a header mutation."""
-    for index, (name, value) in enumerate([*sets, *add]):
-        option = mutation.set_headers.add()
-        option.header.key = name
-        option.header.raw_value = value
-        if index >= len(sets):
-            option.append.value = True
-    mutation.remove_headers.extend(remove)
-
-
-def answer_now(
-    status: int | None,
-    *sets: tuple[str, bytes],
-    add: Sequence[tuple[str, bytes]] = (),
-    body: bytes = b"",
-    details: str = "",
-    grpc_status: int | None = None,
-) -> ProcessingResponse:
-    """An immediate response."""
-    response = ProcessingResponse()
-    immediate = response.immediate_response
-    immediate.SetInParent()
-    if status is not None:
-        immediate.status.code = status  # type: ignore[assignment] # an open enum
-    if sets or add:
-        mutate(immediate.headers, *sets, add=add)
-    immediate.body = body
-    immediate.details = details
-    if grpc_status is not None:
-        immediate.grpc_status.status = grpc_status
-    return response
 
 
 Doing: TypeAlias = "Sequence[Action] | Turns | Callable[[Message], Sequence[Action]]"
@@ -184,6 +123,9 @@ class Turns:
     """What is done about the first message of a phase, the second, and so on; then they are continued unchanged."""
 
     turns: tuple[Sequence[Action], ...]
+
+
+_NOTHING_MORE = Context()
 
 
 @dataclass(frozen=True)
@@ -203,6 +145,8 @@ class Scenario:
     """In which order all this happens; None: the whole request at once, then the whole response."""
     http2: bool = False
     """Client and upstream speak HTTP/2."""
+    context: Context = _NOTHING_MORE
+    """What Envoy knows and the messages do not show."""
     more: tuple[tuple[str, Any], ...] = ()
     """Fields of the filter that the model knows nothing of."""
 
@@ -257,17 +201,6 @@ def _continued(message: Message, mode: ProcessingMode | None) -> ProcessingRespo
     if body_mode in (BodyMode.FULL_DUPLEX_STREAMED, BodyMode.GRPC):
         return stream(message.phase, message.body, end=message.end_of_stream)
     return unchanged(message.phase)
-
-
-def stream(phase: Phase, body: bytes = b"", *, end: bool = False, without_message: bool = False) -> ProcessingResponse:
-    """A piece of the new body, as FULL_DUPLEX_STREAMED and GRPC want it."""
-    response = ProcessingResponse()
-    piece = getattr(response, phase.value).response.body_mutation.streamed_response
-    piece.SetInParent()
-    piece.body = body
-    piece.end_of_stream = end
-    piece.end_of_stream_without_message = without_message
-    return response
 
 
 def _machine(chain: Chain) -> Behaviour:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from extproc.envoy.model import MutationRules
+from tests.envoy.answers import say
 from tests.envoy.scenario import (
     ALL,
     BODIES,
@@ -23,7 +24,6 @@ from tests.envoy.scenario import (
     on,
     post,
     reply,
-    say,
 )
 
 _LENGTH_BARRED = config("headers bodies", rules=MutationRules(disallow_expression="content-length"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from extproc.wire.ext_proc_pb2 import CommonResponse, ProcessingResponse
-from tests.envoy.scenario import HEADERS, RQH, RSH, Scenario, get, on, post, reply, say
+from tests.envoy.answers import say
+from tests.envoy.scenario import HEADERS, RQH, RSH, Scenario, get, on, post, reply
 
 _TWICE = get("/a", ("x-a", b"1"), ("x-b", b"1"), ("x-a", b"2"))
 _SINGLE = get("/a", ("user-agent", b"ua"), ("accept", b"a"), ("cookie", b"c=1"), ("x-a", b"1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from extproc.envoy.model import MutationRules
+from tests.envoy.answers import answer_now
 from tests.envoy.scenario import (
     ALL,
     HEADERS,
@@ -15,7 +16,6 @@ from tests.envoy.scenario import (
     TRAILED_POST,
     TRAILED_REPLY,
     Scenario,
-    answer_now,
     config,
     get,
     on,

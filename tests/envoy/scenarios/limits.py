@@ -5,6 +5,7 @@ from __future__ import annotations
 from extproc.envoy.model import Close
 from extproc.guard import Limits
 from extproc.messages import Abort, RawHeaders
+from tests.envoy.answers import answer_now, say
 from tests.envoy.scenario import (
     HEADERS,
     RQB,
@@ -16,13 +17,11 @@ from tests.envoy.scenario import (
     TRAILED_POST,
     TRAILED_REPLY,
     Scenario,
-    answer_now,
     config,
     get,
     on,
     post,
     reply,
-    say,
 )
 
 _OPEN = config(failure_mode_allow=True)

@@ -6,6 +6,7 @@ from extproc.envoy.model import Close
 from extproc.messages import Abort
 from extproc.phases import Direction, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.answers import answer_now, say
 from tests.envoy.moves import waiting
 from tests.envoy.raw_processor import Action, unchanged
 from tests.envoy.scenario import (
@@ -20,13 +21,11 @@ from tests.envoy.scenario import (
     TRAILED_POST,
     TRAILED_REPLY,
     Scenario,
-    answer_now,
     config,
     get,
     on,
     post,
     reply,
-    say,
 )
 
 _SOON = 0.05

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from extproc.envoy.model import MutationRules
-from tests.envoy.scenario import HEADERS, RQB, RQH, RSB, RSH, Scenario, config, get, on, post, reply, say
+from tests.envoy.answers import say
+from tests.envoy.scenario import HEADERS, RQB, RQH, RSB, RSH, Scenario, config, get, on, post, reply
 
 _ENVOY = get("/a", ("x-a", b"1"), ("x-envoy-foo", b"1"))
 _FREE = config(rules=MutationRules(allow_all_routing=True, allow_envoy=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from extproc.envoy.model import MutationRules
-from tests.envoy.scenario import RQH, RQT, RSH, RST, Scenario, config, post, reply, say
+from tests.envoy.answers import say
+from tests.envoy.scenario import RQH, RQT, RSH, RST, Scenario, config, post, reply
 
 _NAMES = [
     "accept",
