@@ -116,6 +116,7 @@ def _manager(name: str, setting: Setting) -> dict[str, Any]:
         **codec,
         "max_request_headers_kb": config.request_limits.header_bytes // 1024,
         "common_http_protocol_options": {"max_headers_count": config.request_limits.header_count},
+        "delayed_close_timeout": "0s",
         "stream_idle_timeout": f"{config.stream_idle_timeout}s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         # What Envoy would add by itself is switched off, but for x-forwarded-proto and date.

@@ -1,60 +1,155 @@
-"""What the model makes of a scenario."""
+"""A scenario played on the model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from extproc.envoy.model import EnvoyModel, HttpMessage, Outcome, Replies, over_http1
-from extproc.messages import Message
+from extproc.envoy.model import EnvoyModel, Exchange, HttpMessage, over_http1
+from extproc.envoy.model.http2 import over_http2
+from extproc.messages import Message, RawHeaders
+from extproc.phases import Direction
 from tests.envoy.as_read import as_read
+from tests.envoy.codec import arriving
 from tests.envoy.observed import Moment, Observed
-from tests.envoy.received import COMPLETE, RESET, Received
+from tests.envoy.play import play
+from tests.envoy.raw_processor import Action, Behaviour
+from tests.envoy.received import COMPLETE, RESET, UNDER_WAY, Head, Part, Received, Trailers
 from tests.envoy.scenario import Scenario
 
 __all__ = ["modelled"]
 
+_BODILESS = (b"204", b"304")
+
 
 async def modelled(scenario: Scenario) -> Observed:
-    """What the model makes of a scenario: its last moment, in which it has heard everything."""
-    heard: list[Message] = []
-    behave = scenario.behaviour()
-
-    async def processor(message: Message) -> Replies:
-        heard.append(message)
-        return [as_read(action) for action in await behave(message)]
-
-    outcome = await EnvoyModel(scenario.config).run(scenario.request, scenario.response, processor)
-    assert outcome.client is not None
-    client = over_http1(outcome.client, scenario.request)
-    upstream = None if outcome.upstream is None else _sorted(over_http1(outcome.upstream))
-    whole = not outcome.reset and not _short(client)
-    moment = Moment(
-        move="",
-        heard=heard,
-        upstream=None if upstream is None else _received(upstream, whole=not _short(upstream)),
-        client=_received(client, whole=whole),
-        hung_up=True,
+    """What the model makes of a scenario."""
+    stage = _ModelStage(scenario)
+    moments = await play(scenario, stage)
+    outcome = stage.exchange.outcome()
+    return Observed(
+        moments=moments,
+        details=stage.details,
+        cluster=_route(scenario.request, stage.exchange.request.sent.message() if outcome.route_cleared else None),
+        counters=outcome.counters,
     )
-    return Observed([moment], outcome.details, _route(scenario, outcome), outcome.counters)
 
 
-def _received(message: HttpMessage, *, whole: bool) -> Received:
-    return Received(message.headers, message.body, message.trailers, COMPLETE if whole else RESET)
+class _ModelStage:
+    """One exchange."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.exchange: Exchange = EnvoyModel(scenario.config).begin(scenario.context)
+        self._http2 = scenario.http2
+        self._request = scenario.request
+        self._behave: Behaviour = scenario.behaviour()
+        self._heard: list[Message] = []
+        self._gone: set[Direction] = set()
+        self._unreached = False
+        """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
+        self.details = ""
+
+    @property
+    def client(self) -> Received:
+        exchange = self.exchange
+        message = exchange.response.sent.message()
+        gone = Direction.RESPONSE in self._gone
+        if message is None:
+            return Received(state=RESET if exchange.reset or gone else UNDER_WAY)
+        message = (over_http2 if self._http2 else over_http1)(message, self._request)
+        to_head = self._request.get(":method") == b"HEAD"
+        ended = exchange.response.sent.ended and (self._http2 or to_head or not _short(message))
+        return _received(message, COMPLETE if ended else RESET if exchange.reset or gone else UNDER_WAY)
+
+    @property
+    def upstream(self) -> Received | None:
+        message = self.exchange.request.sent.message()
+        if message is None or self._unreached:
+            return None
+        message = over_http2(message) if self._http2 else _sorted(over_http1(message))
+        if self.exchange.request.sent.ended and (self._http2 or not _short(message)):
+            return _received(message, COMPLETE)
+        broken = self.exchange.request.closed or self.exchange.over or self._gone
+        return _received(message, RESET if broken else UNDER_WAY)
+
+    async def send(self, parts: Sequence[Part]) -> None:
+        await self._come(Direction.REQUEST, parts)
+
+    async def reply(self, parts: Sequence[Part]) -> None:
+        await self._come(Direction.RESPONSE, parts)
+
+    async def say(self, actions: Sequence[Action]) -> None:
+        self._answer(actions)
+        await self._settle()
+
+    async def wait(self) -> None:
+        self.exchange.wait()
+        await self._settle()
+
+    async def pass_(self, seconds: float) -> None:
+        self.exchange._clock.now += seconds
+        await self._settle()
+
+    async def leave(self, *, upstream: bool) -> None:
+        self._gone.add(Direction.RESPONSE)
+        self.details = "downstream_remote_disconnect"
+        self.exchange._filter.stream.close()
+
+    def moment(self, move: str) -> Moment:
+        heard, self._heard = self._heard, []
+        stream = self.exchange._filter.stream
+        if Direction.RESPONSE not in self._gone:
+            self.details = self.exchange.details
+        hung_up = bool(stream.counters["streams_started"]) and (not stream.is_open or self.exchange.over)
+        return Moment(move, heard, self.upstream, self.client, hung_up)
+
+    async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
+        for part in arriving(parts, http2=self._http2):
+            if isinstance(part, Head):
+                self.exchange.headers(direction, part.headers, end=part.end)
+            elif isinstance(part, Trailers):
+                self.exchange.trailers(direction, part.headers)
+            else:
+                self.exchange.data(direction, part.data, end=part.end)
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Lets the processor react to everything that it is told."""
+        while self.exchange.said:
+            message = self.exchange.said.popleft()
+            self._heard.append(message)
+            self._answer(await self._behave(message))
+
+    def _answer(self, actions: Sequence[Action]) -> None:
+        """The processor does something, all of it in one go."""
+        exchange, request = self.exchange, self.exchange.request
+        unsent, said = request.sent.headers is None, len(exchange.said)
+        exchange.answer([as_read(action) for action in actions])
+        if unsent and request.closed:
+            self._unreached = True
+        if not exchange._filter.stream.is_open:  # what was said in the same go was not yet on its way
+            while len(exchange.said) > said:
+                exchange.said.pop()
 
 
-def _route(scenario: Scenario, outcome: Outcome) -> str:
+def _received(message: HttpMessage, state: str) -> Received:
+    return Received(message.headers, message.body, message.trailers, state)
+
+
+def _route(request: HttpMessage, cleared: HttpMessage | None) -> str:
     """Where the listeners' routes send it."""
-    chosen = outcome.upstream if outcome.route_cleared and outcome.upstream else scenario.request
+    chosen = cleared or request
     path = chosen.get(":path") or b""
     return "canary" if path.startswith(b"/canary") or chosen.get("x-canary") is not None else "upstream"
 
 
 def _short(message: HttpMessage) -> bool:
     length = message.get("content-length") or b"0"
-    return message.get(":status") not in (b"204", b"304") and bool(message.chunks) and int(length) > len(message.body)
+    return message.get(":status") not in _BODILESS and length.isdigit() and int(length) > len(message.body)
 
 
 def _sorted(message: HttpMessage) -> HttpMessage:
     """With pseudo-headers by name, since HTTP/1.1 has no order for them."""
     line = sorted(item for item in message.headers if item[0].startswith(":"))
-    return replace(message, headers=[*line, *(item for item in message.headers if not item[0].startswith(":"))])
+    rest: RawHeaders = [item for item in message.headers if not item[0].startswith(":")]
+    return replace(message, headers=[*line, *rest])

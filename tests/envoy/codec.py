@@ -1,0 +1,49 @@
+"""In which pieces Envoy's codecs give a filter what arrives in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tests.envoy.received import Data, Head, Part, Trailers
+
+__all__ = ["arriving"]
+
+_FRAME_BYTES = 16 * 1024
+
+
+def arriving(parts: Sequence[Part], *, http2: bool) -> list[Part]:
+    """The parts of a message, as a filter gets them."""
+    return list(_over_http2(parts) if http2 else _over_http1(parts))
+
+
+def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
+    """What has come of a body is one piece; that it is over is said by an empty piece of its own, or by the trailers."""
+    body = b"".join(part.data for part in parts if isinstance(part, Data))
+    if parts and isinstance(parts[0], Head):
+        yield parts[0]
+    if body:
+        yield Data(body)
+    last = parts[-1]
+    if isinstance(last, Trailers):
+        yield last if last.headers else Data(b"", end=True)
+    elif isinstance(last, Data) and last.end:
+        yield Data(b"", end=True)
+
+
+def _over_http2(parts: Sequence[Part]) -> Iterator[Part]:
+    """A piece a frame, and the last one says that it is; headers of HTTP/1.1 connections are not sent."""
+    for part in parts:
+        if isinstance(part, Head):
+            yield Head([item for item in part.headers if item[0] != "transfer-encoding"], part.end)
+        elif isinstance(part, Trailers):
+            yield part
+        else:
+            yield from _frames(part)
+
+
+def _frames(piece: Data) -> Iterator[Data]:
+    for start in range(0, len(piece.data) or 1, _FRAME_BYTES):
+        data = piece.data[start : start + _FRAME_BYTES]
+        last = start + _FRAME_BYTES >= len(piece.data)
+        if data or (last and piece.end):
+            yield Data(data, piece.end and last)
