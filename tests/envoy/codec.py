@@ -17,7 +17,7 @@ def arriving(parts: Sequence[Part], *, http2: bool) -> list[Part]:
 
 
 def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
-    """What has come of a body is one piece; that it is over is said by an empty piece of its own, or by the trailers."""
+    """What has come of a body is one piece; an empty one of its own says that it is over, or the trailers do."""
     body = b"".join(part.data for part in parts if isinstance(part, Data))
     if parts and isinstance(parts[0], Head):
         yield parts[0]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import zip_longest
 
-from extproc.messages import Message, RawHeaders
+from extproc.messages import RawHeaders
 from tests.envoy.observed import Moment, Observed
 from tests.envoy.received import Received
 
@@ -14,6 +14,8 @@ __all__ = ["differences"]
 
 _ADDED_BY_ENVOY = ("date", "connection")
 """What the HTTP connection manager adds to a response: the date, and that it closes where a request has not ended."""
+
+_LONG = 1000
 
 
 def differences(expected: Observed, seen: Observed) -> list[str]:
@@ -35,7 +37,7 @@ def _differences(expected: Observed, seen: Observed) -> Iterator[str]:
 
 
 def _in_moment(expected: Moment, seen: Moment) -> Iterator[str]:
-    for index, (one, other) in enumerate(zip_longest(_merged(expected.heard), _merged(seen.heard))):
+    for index, (one, other) in enumerate(zip_longest(expected.heard, seen.heard)):
         yield from _unlike(f"heard {index}", one, other)
     yield from _in_message("client", expected.client, _without_envoys_own(seen.client, expected.client))
     yield from _in_message("upstream", expected.upstream, seen.upstream)
@@ -54,12 +56,7 @@ def _in_message(who: str, expected: Received | None, seen: Received | None) -> I
 
 def _unlike(what: str, expected: object, seen: object) -> Iterator[str]:
     if expected != seen:
-        yield f"{what}: {expected!r} in the model, {seen!r} in Envoy"
-
-
-def _merged(messages: list[Message]) -> list[Message]:
-    """In how many reads a large body comes is up to the operating system: its pieces are one."""
-    return messages
+        yield f"{what}: {_shown(expected)} in the model, {_shown(seen)} in Envoy"
 
 
 def _without_envoys_own(seen: Received, expected: Received) -> Received:
@@ -68,6 +65,11 @@ def _without_envoys_own(seen: Received, expected: Received) -> Received:
     names = {name for name, _ in expected.headers or []}
     kept: RawHeaders = [item for item in seen.headers if item[0] not in _ADDED_BY_ENVOY or item[0] in names]
     return replace(seen, headers=kept)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def _move(moment: Moment | None) -> str:

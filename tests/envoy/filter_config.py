@@ -32,6 +32,7 @@ def ext_proc(config: ExtProcConfig) -> dict[str, Any]:
         "max_message_timeout": f"{config.max_message_timeout}s",
         "status_on_error": {"code": config.status_on_error},
         "observability_mode": config.observability_mode,
+        "deferred_close_timeout": "3600s",  # in observability mode; else it would be counted in another exchange
         "send_body_without_waiting_for_header_response": config.send_body_without_waiting_for_header_response,
         "allow_mode_override": config.allow_mode_override,
         "allowed_override_modes": [_override(mode) for mode in config.allowed_override_modes],

@@ -10,7 +10,7 @@ from typing import Any
 from extproc.envoy.model import ExtProcConfig
 from tests.envoy.filter_config import ext_proc, per_route
 
-__all__ = ["CLUSTERS", "GIVEN", "PING", "Setting", "bootstrap"]
+__all__ = ["CLUSTERS", "GIVEN", "NOBODY", "PING", "TOLD", "Setting", "bootstrap"]
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 _HCM = f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -22,13 +22,16 @@ _HTTP_OPTIONS = f"{_TYPE}.upstreams.http.v3.HttpProtocolOptions"
 CLUSTERS = ("upstream", "canary")
 """Where requests go; what is for /canary, or has x-canary, to the second one."""
 
+NOBODY = "nobody"
+"""A cluster where nobody listens."""
+
 PING = "ping"
 """A listener that answers by itself: when it has, Envoy's one worker has done all that it was given before."""
 
 GIVEN: dict[str, dict[str, Any]] = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
 """Dynamic metadata that is there before the processor is asked."""
 
-_TOLD = ("told", "other")
+TOLD = ("told", "other")
 """Namespaces of dynamic metadata that are looked at when all is over."""
 
 
@@ -62,7 +65,7 @@ def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[st
                 "listeners": [_pinged(), *(_listener(f"l{index}", setting) for index, setting in enumerate(settings))],
                 "clusters": [
                     *(_cluster(name, processor, http2) for name in ("processor", "other-processor")),
-                    _cluster("nobody", "127.0.0.1:1", http2),
+                    _cluster(NOBODY, "127.0.0.1:1", http2),
                     *(
                         _cluster(name, address, http2 if name.endswith("2") else http1, one_shot=True)
                         for name, address in upstreams.items()
@@ -174,7 +177,7 @@ def _access_log() -> dict[str, Any]:
         "flags": "%RESPONSE_FLAGS%",
         "cluster": "%UPSTREAM_CLUSTER%",
         "status": "%RESPONSE_CODE%",
-        "metadata": {name: f"%DYNAMIC_METADATA({name})%" for name in _TOLD},
+        "metadata": {name: f"%DYNAMIC_METADATA({name})%" for name in TOLD},
     }
     config = {"@type": _FILE_LOG, "path": "/dev/stdout", "log_format": {"json_format": line}}
     return {"name": "file", "typed_config": config}

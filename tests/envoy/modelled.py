@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from extproc.envoy.model import EnvoyModel, Exchange, HttpMessage, over_http1
 from extproc.envoy.model.http2 import over_http2
-from extproc.messages import Message, RawHeaders
+from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
 from tests.envoy.as_read import as_read
 from tests.envoy.codec import arriving
+from tests.envoy.listeners import NOBODY, TOLD
 from tests.envoy.observed import Moment, Observed
 from tests.envoy.play import play
 from tests.envoy.raw_processor import Action, Behaviour
@@ -20,6 +22,15 @@ from tests.envoy.scenario import Scenario
 __all__ = ["modelled"]
 
 _BODILESS = (b"204", b"304")
+_UNREACHABLE = Abort(
+    "UNAVAILABLE", "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
+)
+"""What Envoy tells itself where nobody listens."""
+_BY_WHOM = (
+    "{via_upstream}",
+    "{upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}}",
+)
+"""How the details say that the processor has ended a stream, and that nobody has."""
 
 
 async def modelled(scenario: Scenario) -> Observed:
@@ -32,6 +43,7 @@ async def modelled(scenario: Scenario) -> Observed:
         details=stage.details,
         cluster=_route(scenario.request, stage.exchange.request.sent.message() if outcome.route_cleared else None),
         counters=outcome.counters,
+        metadata=_left(outcome.metadata),
     )
 
 
@@ -44,6 +56,8 @@ class _ModelStage:
         self._request = scenario.request
         self._behave: Behaviour = scenario.behaviour()
         self._heard: list[Message] = []
+        services = [said.grpc_service for said in scenario.config.per_route if said.grpc_service is not None]
+        self._unreachable = services[-1:] == [NOBODY]
         self._gone: set[Direction] = set()
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
@@ -99,11 +113,13 @@ class _ModelStage:
         heard, self._heard = self._heard, []
         stream = self.exchange._filter.stream
         if Direction.RESPONSE not in self._gone:
-            self.details = self.exchange.details
-        hung_up = bool(stream.counters["streams_started"]) and (not stream.is_open or self.exchange.over)
+            self.details = self.exchange.details.replace(*_BY_WHOM) if self._unreachable else self.exchange.details
+        reached = bool(stream.counters["streams_started"]) and not self._unreachable
+        hung_up = reached and (not stream.is_open or self.exchange.over)
         return Moment(move, heard, self.upstream, self.client, hung_up)
 
     async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
+        unsent = self.exchange.request.sent.headers is None
         for part in arriving(parts, http2=self._http2):
             if isinstance(part, Head):
                 self.exchange.headers(direction, part.headers, end=part.end)
@@ -111,25 +127,33 @@ class _ModelStage:
                 self.exchange.trailers(direction, part.headers)
             else:
                 self.exchange.data(direction, part.data, end=part.end)
-        await self._settle()
+        await self._settle(unsent=unsent)
 
-    async def _settle(self) -> None:
+    async def _settle(self, *, unsent: bool = False) -> None:
         """Lets the processor react to everything that it is told."""
         while self.exchange.said:
             message = self.exchange.said.popleft()
+            if self._unreachable:
+                self._answer([_UNREACHABLE], unsent=unsent)
+                continue
             self._heard.append(message)
             self._answer(await self._behave(message))
 
-    def _answer(self, actions: Sequence[Action]) -> None:
+    def _answer(self, actions: Sequence[Action], *, unsent: bool = False) -> None:
         """The processor does something, all of it in one go."""
         exchange, request = self.exchange, self.exchange.request
-        unsent, said = request.sent.headers is None, len(exchange.said)
+        unsent = unsent or request.sent.headers is None
+        said = len(exchange.said)
         exchange.answer([as_read(action) for action in actions])
         if unsent and request.closed:
             self._unreached = True
         if not exchange._filter.stream.is_open:  # what was said in the same go was not yet on its way
             while len(exchange.said) > said:
                 exchange.said.pop()
+
+
+def _left(metadata: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {namespace: dict(metadata[namespace]) for namespace in TOLD if namespace in metadata}
 
 
 def _received(message: HttpMessage, state: str) -> Received:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.raw_processor import Action
 
 __all__ = ["ALL_PARTS", "Leave", "Move", "Pass", "Reply", "Say", "Send", "Wait", "stepwise", "waiting", "whole"]
@@ -22,6 +23,9 @@ class Send:
 
     parts: int = 1
 
+    def __str__(self) -> str:
+        return f"the client sends {_count(self.parts)}"
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -31,6 +35,9 @@ class Reply:
     early: bool = False
     """It does not wait for the end of the request; its headers are enough."""
 
+    def __str__(self) -> str:
+        return f"the upstream sends {_count(self.parts)}"
+
 
 @dataclass(frozen=True)
 class Say:
@@ -38,10 +45,16 @@ class Say:
 
     actions: tuple[Action, ...]
 
+    def __str__(self) -> str:
+        return f"the processor says {', '.join(map(_said, self.actions))}"
+
 
 @dataclass(frozen=True)
 class Wait:
     """Nobody does anything, until a timer of Envoy's fires."""
+
+    def __str__(self) -> str:
+        return "a timer fires"
 
 
 @dataclass(frozen=True)
@@ -50,12 +63,18 @@ class Pass:
 
     seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.seconds} s pass"
+
 
 @dataclass(frozen=True)
 class Leave:
     """The client goes away, or the upstream does."""
 
     upstream: bool = False
+
+    def __str__(self) -> str:
+        return f"the {'upstream' if self.upstream else 'client'} leaves"
 
 
 Move: TypeAlias = Send | Reply | Say | Wait | Pass | Leave
@@ -75,3 +94,13 @@ def waiting(*, for_response: bool = False) -> tuple[Move, ...]:
 def stepwise(request_parts: int, response_parts: int) -> tuple[Move, ...]:
     """Part by part."""
     return (*[Send()] * request_parts, *[Reply()] * response_parts)
+
+
+def _count(parts: int) -> str:
+    return "the rest" if parts == ALL_PARTS else f"{parts} part{'s' if parts > 1 else ''}"
+
+
+def _said(action: Action) -> str:
+    if not isinstance(action, ProcessingResponse):
+        return str(action)
+    return " ".join(str(action).split()) or "nothing"

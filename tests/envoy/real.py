@@ -95,13 +95,6 @@ class Real:
             await self._ping.ping()
             quiet = quiet + 1 if self._stirred == before else 0
 
-    async def stirred(self) -> None:
-        """Waits until something happens by itself."""
-        before = self._stirred
-        async with asyncio.timeout(_PATIENCE):
-            while self._stirred == before:
-                await asyncio.sleep(_POLL)
-
     def _stir(self) -> None:
         self._stirred += 1
 
@@ -168,7 +161,10 @@ class _RealStage:
         await self._real.settle()
 
     async def wait(self) -> None:
-        await self._real.stirred()
+        before = self._state()
+        async with asyncio.timeout(_PATIENCE):
+            while self._state() == before:
+                await asyncio.sleep(_POLL)
         await self._real.settle()
 
     async def pass_(self, seconds: float) -> None:
@@ -180,6 +176,10 @@ class _RealStage:
         if end is not None:
             end.leave()
         await self._real.settle()
+
+    def _state(self) -> object:
+        """Something that is another thing when anything has come of the exchange."""
+        return copy(self.client), copy(self.upstream), len(self._real.processor.heard)
 
     def moment(self, move: str) -> Moment:
         heard = self._real.processor.heard

@@ -86,7 +86,13 @@ SCENARIOS = [
         _POST,
         moves=stepwise(4, 2),
     ),
-    Scenario("LargeBodyTestDuplexStreamed", _ALL, {}, split(post(b"x" * 2_000_000, chunked=True), 200_000)),
+    Scenario(
+        "LargeBodyTestDuplexStreamed",
+        _REQUEST,
+        {RQB: _upper},
+        split(post(b"x" * 300_000, chunked=True), 10_000),
+        moves=stepwise(31, 2),
+    ),
     Scenario(
         "DuplexStreamedServerResponseWithSynthesizedTrailer",
         _REQUEST,
