@@ -8,7 +8,7 @@ from itertools import zip_longest
 
 from extproc.messages import RawHeaders
 from tests.envoy.observed import Moment, Observed
-from tests.envoy.received import Received
+from tests.envoy.received import RESET, Received
 
 __all__ = ["differences"]
 
@@ -46,7 +46,7 @@ def _in_moment(expected: Moment, seen: Moment) -> Iterator[str]:
 
 def _in_message(who: str, expected: Received | None, seen: Received | None) -> Iterator[str]:
     if expected is None or seen is None:
-        if expected is not None and expected.state == "reset":
+        if RESET in (expected and expected.state, seen and seen.state):
             return  # begun and broken off in one move, it need not have reached anybody
         yield from _unlike(who, expected, seen)
         return

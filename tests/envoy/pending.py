@@ -7,10 +7,6 @@ __all__ = ["PENDING"]
 PENDING: frozenset[str] = frozenset(
     {
         "ClientNoTrailerProcessingModeSendTrailer",
-        "FastFail-GrpcErrorOnStartRequestBody",
-        "FastFail-GrpcErrorOnStartRequestBodyBufferedPartial",
-        "FastFail-GrpcErrorOnStartRequestBodyStreaming",
-        "FastFail-GrpcErrorOnStartRequestBodyStreaming-observability",
         "FastFail-GrpcErrorOnStartResponseBodyStreaming-ignored-observability",
         "FastFail-GrpcErrorOnStartResponseBodyStreaming-observability",
         "FastFail-GrpcErrorOnStartResponseHeaders-ignored-observability",

@@ -137,8 +137,6 @@ class Scenario:
     script: Script = field(default_factory=dict[Phase, Doing])
     request: HttpMessage = field(default_factory=get)
     response: HttpMessage = field(default_factory=reply)
-    overlapping: bool = False
-    """Envoy speaks again before it is answered, so the processor may hear more, or less, than the model asks."""
     chain: Chain | None = None
     """Instead of a script: what our own machine makes of these filters."""
     moves: tuple[Move, ...] | None = None

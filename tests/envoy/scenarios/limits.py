@@ -119,9 +119,7 @@ SCENARIOS = [
         }.items()
     ),
     Scenario("request-body-too-large-even-when-open", _HUNDRED_OPEN, {}, _TOO_LARGE),
-    Scenario(
-        "request-body-too-large-for-a-chain-without-response-phases", _HUNDRED_REQUEST, {}, _TOO_LARGE, overlapping=True
-    ),
+    Scenario("request-body-too-large-for-a-chain-without-response-phases", _HUNDRED_REQUEST, {}, _TOO_LARGE),
     Scenario("request-body-too-large-headers-unseen", _HUNDRED_UNSEEN, {}, _TOO_LARGE),
     Scenario("request-body-large-but-not-held", _HUNDRED_PASSING, {}, _TOO_LARGE, reply(body=b"x" * 101)),
     Scenario(
@@ -135,11 +133,7 @@ SCENARIOS = [
         _TOO_LARGE,
     ),
     Scenario(
-        "request-body-too-large-and-an-immediate-response",
-        _HUNDRED,
-        on(RQH, answer_now(403, body=b"no")),
-        _TOO_LARGE,
-        overlapping=True,
+        "request-body-too-large-and-an-immediate-response", _HUNDRED, on(RQH, answer_now(403, body=b"no")), _TOO_LARGE
     ),
     Scenario(
         "request-body-too-large-and-an-immediate-response-to-the-413",
@@ -147,22 +141,10 @@ SCENARIOS = [
         on(RSH, answer_now(403, body=b"no")),
         _TOO_LARGE,
     ),
-    Scenario(
-        "request-body-too-large-and-an-abort",
-        _HUNDRED,
-        on(RQH, Abort("INTERNAL", "boom")),
-        _TOO_LARGE,
-        overlapping=True,
-    ),
-    Scenario("request-body-too-large-and-a-close", _HUNDRED, on(RQH, Close()), _TOO_LARGE, overlapping=True),
+    Scenario("request-body-too-large-and-an-abort", _HUNDRED, on(RQH, Abort("INTERNAL", "boom")), _TOO_LARGE),
+    Scenario("request-body-too-large-and-a-close", _HUNDRED, on(RQH, Close()), _TOO_LARGE),
     Scenario("request-body-too-large-and-silence", _HUNDRED, {RQH: []}, _TOO_LARGE),
-    Scenario(
-        "request-body-too-large-and-an-illegal-edit",
-        _HUNDRED,
-        on(RQH, say(RQH, ("x n", b"1"))),
-        _TOO_LARGE,
-        overlapping=True,
-    ),
+    Scenario("request-body-too-large-and-an-illegal-edit", _HUNDRED, on(RQH, say(RQH, ("x n", b"1"))), _TOO_LARGE),
     Scenario(
         "request-body-too-large-and-replaced", _HUNDRED, on(RQH, say(RQH, body=b"small", replace=True)), _TOO_LARGE
     ),

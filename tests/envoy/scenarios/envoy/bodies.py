@@ -144,7 +144,6 @@ SCENARIOS = [
         config("request_headers request_body", buffer_limit=100),
         {},
         post(b"x" * 1000, chunked=True),
-        overlapping=True,
     ),
     Scenario("ConvertGetToPost", config("request_headers"), on(RQH, _REPLACE), get()),
     Scenario("ReplaceCompleteRequest", HEADERS, on(RQH, say(RQH, ("x-n", b"1"), body=b"Hello", replace=True)), post()),

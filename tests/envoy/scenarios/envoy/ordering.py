@@ -125,7 +125,7 @@ SCENARIOS = [
         for name, (phases, body) in _STARTS.items()
         for how, open_ in {"": {}, "-ignored": {"failure_mode_allow": True}}.items()
         for seen, observing in {"": {}, "-observability": {"observability_mode": True}}.items()
-        if not (seen and body is not _STREAMED)
+        if not seen or (body is _STREAMED and (how or phases.startswith("response")))
     ),
 ]
 
