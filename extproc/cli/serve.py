@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from extproc.cli.recording import recording
 from extproc.cli.values import Duration, FileMode
+from extproc.server.fronts import DEFAULT_FRONT, FrontName
 
 __all__ = ["serve"]
 
@@ -20,6 +21,7 @@ def serve(
     /,
     *,
     listen: Annotated[tuple[str, ...], Parameter(negative="", show_default=", ".join)] = ("127.0.0.1:9002",),
+    front: FrontName = DEFAULT_FRONT,
     socket_mode: FileMode = 0o660,
     record: Path | None = None,
     grace: Duration = 10.0,
@@ -30,6 +32,7 @@ def serve(
     Args:
         chain: A chain file, or module:attribute.
         listen: Where to listen: HOST:PORT, [IPV6]:PORT or unix:/path; may be given several times.
+        front: What speaks HTTP/2: our own, or grpcio.
         socket_mode: Permissions of unix sockets, in octal.
         record: A directory to write a capture to, with secrets replaced by pseudonyms.
         grace: How long exchanges under way get to finish, such as 10s.
@@ -45,6 +48,7 @@ def serve(
             server.serve(
                 loaded,
                 listen,
+                front=front,
                 observer=recorder,
                 socket_mode=socket_mode,
                 grace=grace,

@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from extproc.server.grpcio import GrpcioFront
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from extproc.server.fronts import DEFAULT_FRONT, FrontName, new_front
 from extproc.server.serve import serve
 
-__all__ = ["GrpcioFront", "serve"]
+if TYPE_CHECKING:
+    from extproc.server.grpcio import GrpcioFront
+    from extproc.server.native import NativeFront
+
+__all__ = ["DEFAULT_FRONT", "FrontName", "GrpcioFront", "NativeFront", "new_front", "serve"]
+
+_FRONTS = {"GrpcioFront": "extproc.server.grpcio", "NativeFront": "extproc.server.native"}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a front when it is asked for: who serves with one has no use for the other."""
+    if name in _FRONTS:
+        return getattr(import_module(_FRONTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

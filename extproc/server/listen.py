@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from extproc.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["SocketMode", "check_address", "clear_stale_socket", "socket_mode"]
+__all__ = ["SocketMode", "check_address", "clear_stale_socket", "inode_of", "remove_socket", "socket_mode"]
 
 SocketMode = int
 """Permission bits of a unix socket, such as ``0o660``."""
@@ -75,3 +75,15 @@ def socket_mode(path: str, mode: SocketMode) -> Generator[None]:
     finally:
         os.umask(before)
     Path(path).chmod(mode)
+
+
+def inode_of(path: str) -> int:
+    """What tells a socket from another that takes its place."""
+    return Path(path).stat().st_ino
+
+
+def remove_socket(path: str, inode: int) -> None:
+    """Removes a socket of ours, unless another processor has taken its place."""
+    with suppress(FileNotFoundError):
+        if inode_of(path) == inode:
+            Path(path).unlink()

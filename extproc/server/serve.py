@@ -6,12 +6,13 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
-from extproc.server.grpcio import GrpcioFront
+from extproc.server.fronts import DEFAULT_FRONT, new_front
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from extproc.chain import Chain
+    from extproc.server.fronts import FrontName
 
 __all__ = ["serve"]
 
@@ -20,6 +21,7 @@ async def serve(
     chain: Chain,
     listen: Sequence[str],
     *,
+    front: FrontName = DEFAULT_FRONT,
     on_ready: Callable[[list[str]], object] = lambda _: None,
     **options: Any,
 ) -> None:
@@ -28,8 +30,9 @@ async def serve(
     Args:
         chain: the filters.
         listen: addresses, as `GrpcioFront` takes them.
+        front: what speaks HTTP/2.
         on_ready: called once with the bound addresses.
-        options: whatever else `GrpcioFront` takes.
+        options: whatever else that front takes.
 
     Raises:
         ServerError: an address cannot be bound.
@@ -38,6 +41,6 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with GrpcioFront(chain, listen, **options) as front:
-        on_ready(front.addresses)
+    async with new_front(front, chain, listen, **options) as entered:
+        on_ready(entered.addresses)
         await stop.wait()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
-from extproc.server import GrpcioFront
+from extproc.server import new_front
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from extproc.clock import Clock
     from extproc.envoy.plain_http import Handler, PlainHeaders
     from extproc.observe import Observer
+    from extproc.server import FrontName
 
 __all__ = ["Gateway"]
 
@@ -54,6 +55,7 @@ class Gateway:
         concurrency: int = 1,
         observer: Observer | None = None,
         clock: Clock | None = None,
+        front: FrontName | None = None,
     ) -> None:
         """Sets everything up; nothing runs yet.
 
@@ -65,6 +67,7 @@ class Gateway:
             concurrency: Envoy's worker threads.
             observer: is told of every exchange, as a recorder is.
             clock: where the filters' time comes from.
+            front: what speaks HTTP/2 to Envoy; by default, what `extproc serve` uses.
         """
         self.upstream = Upstream(upstream)
         self.config = ""
@@ -72,7 +75,7 @@ class Gateway:
         self._options = options or EnvoyOptions()
         self._chain = chain
         self._concurrency = concurrency
-        self._front = GrpcioFront(chain, processor, observer=observer, clock=clock, grace=1.0)
+        self._front = new_front(front, chain, processor, observer=observer, clock=clock, grace=1.0)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

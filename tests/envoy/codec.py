@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from extproc.messages import RawHeaders
 from tests.envoy.received import Data, Head, Part, Trailers
 
 __all__ = ["arriving"]
@@ -35,21 +34,16 @@ def _over_http2(parts: Sequence[Part]) -> Iterator[Part]:
     """A piece a frame, and the last one says that it is; headers of HTTP/1.1 connections are not sent."""
     for part in parts:
         if isinstance(part, Head):
-            yield Head(_cookies_last(part.headers), part.end)
+            yield Head([item for item in part.headers if item[0] != "transfer-encoding"], part.end)
         elif isinstance(part, Trailers):
-            yield Trailers(_cookies_last(part.headers))
+            yield part
         else:
             yield from _frames(part)
-
-
-def _cookies_last(headers: RawHeaders) -> RawHeaders:
-    """Cookies may come in several headers, which are put together in the end."""
-    kept = [item for item in headers if item[0] not in ("transfer-encoding", "cookie")]
-    return [*kept, *(item for item in headers if item[0] == "cookie")]
 
 
 def _frames(piece: Data) -> Iterator[Data]:
     for start in range(0, len(piece.data) or 1, _FRAME_BYTES):
         data = piece.data[start : start + _FRAME_BYTES]
         last = start + _FRAME_BYTES >= len(piece.data)
-        yield Data(data, piece.end and last)
+        if data or (last and piece.end):
+            yield Data(data, piece.end and last)

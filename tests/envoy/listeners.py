@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.envoy.model import ExtProcConfig
@@ -31,9 +31,6 @@ PING = "ping"
 GIVEN: dict[str, dict[str, Any]] = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
 """Dynamic metadata that is there before the processor is asked."""
 
-_SMALLEST_WINDOW = 65535
-_RESPONSE_HEADERS = 60 * 1024
-
 TOLD = ("told", "other")
 """Namespaces of dynamic metadata that are looked at when all is over."""
 
@@ -48,18 +45,6 @@ class Setting:
     """Client and upstream speak HTTP/2; else HTTP/1.1."""
     more: tuple[tuple[str, Any], ...] = field(default=())
     """Fields of the ext_proc filter that the model knows nothing of."""
-
-    @property
-    def effective(self) -> ExtProcConfig:
-        """The configuration with the limits that HTTP/2 has of its own.
-
-        A stream's window limits how much of a body is held, and of a response there may be 60 KiB of headers, not 80.
-        """
-        if not self.http2:
-            return self.config
-        responses = replace(self.config.response_limits, header_bytes=_RESPONSE_HEADERS)
-        limit = max(self.config.buffer_limit, _SMALLEST_WINDOW)
-        return replace(self.config, buffer_limit=limit, response_limits=responses)
 
 
 def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[str, str]) -> str:
@@ -126,15 +111,11 @@ def _on_a_free_port(name: str, manager: dict[str, Any]) -> dict[str, Any]:
 
 def _manager(name: str, setting: Setting) -> dict[str, Any]:
     config = setting.config
-    codec: dict[str, Any] = {"codec_type": "HTTP1", "http_protocol_options": {"enable_trailers": True}}
-    if setting.http2:
-        codec = {
-            "codec_type": "HTTP2",
-            "http2_protocol_options": {"initial_stream_window_size": setting.effective.buffer_limit},
-        }
+    codec = {"codec_type": "HTTP2"} if setting.http2 else {"http_protocol_options": {"enable_trailers": True}}
     return {
         "@type": _HCM,
         "stat_prefix": name,
+        "codec_type": "HTTP1",
         **codec,
         "max_request_headers_kb": config.request_limits.header_bytes // 1024,
         "common_http_protocol_options": {"max_headers_count": config.request_limits.header_count},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -10,13 +10,27 @@ import grpc
 import grpc.aio
 import pytest
 
+from extproc import Chain
+from extproc.server import fronts
+from extproc.server.fronts import Front
 from extproc.wire import PROCESS, SERVICE
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 
 METHOD = f"/{SERVICE}/{PROCESS}"
 
 Call: TypeAlias = Any
+NewFront: TypeAlias = Callable[..., Front]
 Dial: TypeAlias = Callable[[str], AbstractAsyncContextManager[Call]]
+
+
+@pytest.fixture(params=["native", "grpcio"])
+def new_front(request: pytest.FixtureRequest) -> NewFront:
+    """Makes a front, of each kind in turn: whatever the one does, the other must do."""
+
+    def made(chain: Chain, listen: Sequence[str] = ("127.0.0.1:0",), **options: Any) -> Front:
+        return fronts.new_front(request.param, chain, listen, **options)
+
+    return made
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from extproc import Chain, ServerError
-from extproc.server import GrpcioFront
 from extproc.server.listen import check_address
+from tests.server.conftest import NewFront
 
 
 @pytest.mark.parametrize(
@@ -21,41 +21,41 @@ def test_a_malformed_address_is_refused_with_the_forms_there_are(address: str) -
         check_address(address)
 
 
-async def test_a_port_in_use_is_an_error_and_not_a_second_listener() -> None:
-    async with GrpcioFront(Chain([])) as front:
+async def test_a_port_in_use_is_an_error_and_not_a_second_listener(new_front: NewFront) -> None:
+    async with new_front(Chain([])) as front:
         with pytest.raises(ServerError, match="in use"):
-            async with GrpcioFront(Chain([]), front.addresses):
+            async with new_front(Chain([]), front.addresses):
                 pass
 
 
-async def test_a_socket_is_open_to_owner_and_group_only(tmp_path: Path) -> None:
+async def test_a_socket_is_open_to_owner_and_group_only(new_front: NewFront, tmp_path: Path) -> None:
     path = tmp_path / "s"
-    async with GrpcioFront(Chain([]), [f"unix:{path}"]):
+    async with new_front(Chain([]), [f"unix:{path}"]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
-async def test_a_socket_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+async def test_a_socket_left_by_a_dead_process_is_taken_over(new_front: NewFront, tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    async with GrpcioFront(Chain([]), [f"unix:{path}"]):
+    async with new_front(Chain([]), [f"unix:{path}"]):
         assert stat.S_ISSOCK(path.stat().st_mode)
 
 
-async def test_a_socket_somebody_listens_on_is_left_alone(tmp_path: Path) -> None:
+async def test_a_socket_somebody_listens_on_is_left_alone(new_front: NewFront, tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as alive:
         alive.bind(str(path))
         alive.listen()
         with pytest.raises(ServerError, match="another processor"):
-            async with GrpcioFront(Chain([]), [f"unix:{path}"]):
+            async with new_front(Chain([]), [f"unix:{path}"]):
                 pass
 
 
-async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_socket_is_left_alone(new_front: NewFront, tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("data")
     with pytest.raises(ServerError, match="not a socket"):
-        async with GrpcioFront(Chain([]), [f"unix:{path}"]):
+        async with new_front(Chain([]), [f"unix:{path}"]):
             pass
     assert path.read_text() == "data"

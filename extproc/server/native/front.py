@@ -1,0 +1,187 @@
+"""`NativeFront`: a chain over HTTP/2 of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from extproc.errors import ServerError
+from extproc.server.listen import check_address, clear_stale_socket, inode_of, remove_socket, socket_mode
+from extproc.server.native.connection import Connection
+from extproc.server.native.health import Health, Status
+from extproc.server.native.limits import Http2Limits
+from extproc.server.native.protocol import Http2Protocol
+from extproc.server.session import Service
+from extproc.wire import PROCESS, SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from extproc.chain import Chain
+    from extproc.clock import Clock
+    from extproc.guard import Limits
+    from extproc.observe import Observer
+    from extproc.server.listen import SocketMode
+
+__all__ = ["NativeFront"]
+
+_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+_BACKLOG = 1024
+_LAST_WORDS = 2.0
+"""Seconds after the grace in which connections still get to close properly."""
+
+
+class NativeFront:
+    """Serves a chain over gRPC for as long as it is entered; starts and stops the chain.
+
+    Attributes:
+        addresses: where it listens, with ports resolved.
+        counters: errors of peers by code (``connection_error.PROTOCOL_ERROR``, ``stream_error.…``), and limits that
+            were hit by field of `Http2Limits` (``limit.resets``).
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        listen: Sequence[str] = ("127.0.0.1:0",),
+        *,
+        observer: Observer | None = None,
+        clock: Clock | None = None,
+        ids: Iterator[str] | None = None,
+        limits: Limits | None = None,
+        socket_mode: SocketMode = 0o660,
+        max_message_bytes: int = _MAX_MESSAGE_BYTES,
+        grace: float = 10.0,
+        http2: Http2Limits | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        """Sets the front up; nothing listens yet.
+
+        Args:
+            chain: the filters; not started yet.
+            listen: ``HOST:PORT`` (port 0: any free one), ``[IPV6]:PORT`` or ``unix:/path``.
+            observer: is told of every exchange; costs a trace of every edit.
+            clock: where time comes from.
+            ids: names exchanges; by default, so that no two have one name.
+            limits: how many headers Envoy takes, and how large.
+            socket_mode: permissions of unix sockets.
+            max_message_bytes: the largest message taken; more than Envoy's buffer limit.
+            grace: seconds that exchanges under way get to finish when the front is left.
+            http2: what a peer may do.
+            rng: varies the age of connections.
+
+        Raises:
+            ServerError: an address is malformed, or there is none.
+        """
+        if not listen:
+            raise ServerError("there is no address to listen on")
+        self.addresses = [check_address(address) for address in listen]
+        self.counters: Counter[str] = Counter()
+        self._chain = chain
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits)
+        self._socket_mode: SocketMode = socket_mode
+        self._grace = grace
+        self._http2 = http2 or Http2Limits()
+        self._rng = rng or random.Random()  # noqa: S311 (spreads load, guards nothing)
+        self._health = Health()
+        self._connect = partial(
+            Connection,
+            methods={f"/{SERVICE}/{PROCESS}".encode(): self._service.open, **self._health.methods()},
+            limits=self._http2,
+            counters=self.counters,
+            max_message_bytes=max_message_bytes,
+        )
+        self._protocols: set[Http2Protocol] = set()
+        self._empty = asyncio.Event()
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Starts the chain, then listens, then reports healthy.
+
+        Raises:
+            ServerError: an address cannot be bound.
+        """
+        async with AsyncExitStack() as exits:
+            await self._chain.start()
+            exits.push_async_callback(self._chain.stop)
+            exits.push_async_callback(self._finish)
+            self.addresses = [await self._bind(address, exits) for address in self.addresses]
+            for service in ("", SERVICE):
+                self._health.set(service, Status.SERVING)
+            exits.callback(self._health.stop)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Reports unhealthy, stops listening, lets exchanges finish, stops the chain."""
+        await self._exits.aclose()
+
+    def gauges(self) -> dict[str, int]:
+        """What there is just now: ``connections``, ``streams``, and ``buffered_bytes`` in both directions."""
+        connections = [protocol.connection for protocol in self._protocols]
+        return {
+            "connections": len(connections),
+            "streams": sum(len(connection.streams) for connection in connections),
+            "buffered_bytes": sum(connection.buffered() for connection in connections),
+        }
+
+    async def _bind(self, address: str, exits: AsyncExitStack) -> str:
+        loop = asyncio.get_running_loop()
+        try:
+            if address.startswith("unix:"):
+                path = address.removeprefix("unix:")
+                clear_stale_socket(path)
+                with socket_mode(path, self._socket_mode):
+                    server = await loop.create_unix_server(self._accept, path, backlog=_BACKLOG)
+                exits.callback(remove_socket, path, inode_of(path))
+                exits.callback(server.close)
+                return address
+            host, _, port = address.rpartition(":")
+            server = await loop.create_server(self._accept, host.strip("[]"), int(port), backlog=_BACKLOG)
+        except OSError as error:
+            raise ServerError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
+        exits.callback(server.close)
+        return f"{host}:{server.sockets[0].getsockname()[1]}"
+
+    def _accept(self) -> Http2Protocol:
+        return Http2Protocol(
+            self._connect,
+            age=self._age(),
+            admit=lambda _: True,
+            opened=self._protocols.add,
+            closed=self._closed,
+        )
+
+    def _age(self) -> float | None:
+        if self._http2.age is None:
+            return None
+        return self._http2.age * (1 + self._http2.age_jitter * self._rng.uniform(-1, 1))
+
+    def _closed(self, protocol: Http2Protocol) -> None:
+        self._protocols.discard(protocol)
+        if not self._protocols:
+            self._empty.set()
+
+    async def _finish(self) -> None:
+        """Lets the streams that are open end, then ends them."""
+        for protocol in list(self._protocols):
+            protocol.drain(self._grace)
+        await self._all_closed(self._grace + _LAST_WORDS)
+        for protocol in list(self._protocols):
+            protocol.abort()
+        await self._service.aclose()
+        await self._all_closed(_LAST_WORDS)
+
+    async def _all_closed(self, seconds: float) -> None:
+        if self._protocols:
+            self._empty.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._empty.wait()

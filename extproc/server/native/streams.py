@@ -1,0 +1,268 @@
+"""`ServerStream`: one stream of a connection, and the way back to the peer that a session is given."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from extproc.server.native.errors import ErrorCode, StreamFault
+from extproc.server.native.flow import Outbox
+from extproc.server.native.frames import DATA, END_STREAM, frame, window_update
+from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
+from extproc.server.native.messages import Messages
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from extproc.server.native.connection import Connection
+    from extproc.server.native.grpc import PlainReply, Receiver
+    from extproc.server.native.messages import Inbox
+
+__all__ = ["ServerStream"]
+
+_PREFIX = struct.Struct(">BI").unpack_from
+_DATA = struct.Struct(">IBIBI").pack
+"""The header of a DATA frame, and the prefix of the one message in it."""
+
+
+class ServerStream:
+    """One stream, from its HEADERS to the end of both directions.
+
+    Attributes:
+        id: the stream's number.
+        receiver: who is told what the peer says.
+        over: we have said everything, or the stream is gone.
+        heard: the peer has said everything.
+        answered: the response headers have gone out.
+        send_window: bytes of DATA that the peer takes.
+        receive_window: bytes of DATA that the peer may send.
+        owed: consumed bytes that the peer may send again, but has not been told of.
+        prepaid: bytes that the peer was told to send again before they were consumed.
+        due: bytes that the content-length still promises; None: it promised nothing.
+        inbox: what takes pieces of messages; None: nothing has arrived in pieces.
+        outbox: what waits to be sent; None: nothing does.
+    """
+
+    __slots__ = (
+        "_connection",
+        "answered",
+        "due",
+        "heard",
+        "id",
+        "inbox",
+        "outbox",
+        "over",
+        "owed",
+        "prepaid",
+        "receive_window",
+        "receiver",
+        "send_window",
+    )
+
+    receiver: Receiver
+    inbox: Inbox | None
+    outbox: Outbox | None
+
+    def __init__(self, connection: Connection, stream_id: int, due: int | None) -> None:
+        """A stream whose HEADERS have arrived."""
+        self._connection = connection
+        self.id = stream_id
+        self.due = due
+        self.over = self.heard = self.answered = False
+        self.send_window = connection.initial_send_window
+        self.receive_window = connection.limits.stream_window
+        self.owed = self.prepaid = 0
+        self.inbox = self.outbox = None
+
+    # What a session does
+
+    def send(self, data: bytes) -> None:
+        """Sends one message."""
+        if self.over:
+            return
+        connection = self._connection
+        size = len(data) + MESSAGE_PREFIX_BYTES
+        fits = size <= connection.frame_bytes and size <= connection.room
+        if not fits or size > self.send_window or size > connection.send_window or self.outbox is not None:
+            self._queue(b"\x00" + len(data).to_bytes(4, "big") + data)
+            return
+        self.send_window -= size
+        connection.send_window -= size
+        connection.room -= size
+        content = _DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data
+        connection.emit(content if self.answered else self._response_headers() + content)
+
+    def end(self, code: str, reason: str) -> None:
+        """Ends the stream with a gRPC status, once everything has been sent.
+
+        Args:
+            code: the name of the status, such as ``INTERNAL``.
+            reason: its message.
+        """
+        if self.over:
+            return
+        self.over = True
+        block = OK_TRAILERS if code == "OK" else trailers(code, reason)
+        if not self.answered:
+            self.answered = True
+            block = RESPONSE_HEADERS + block
+        self._end_with(self._connection.headers(self.id, block, END_STREAM))
+
+    def consumed(self, size: int) -> None:
+        """So many bytes of messages are no longer held by the receiver."""
+        early = self.prepaid
+        if early:
+            early = min(early, size)
+            self.prepaid -= early
+            self._connection.prepaid -= early
+            size -= early
+        self.credit(size)
+
+    def writable(self) -> Awaitable[None] | None:
+        """None: there is room for more; else what to wait for."""
+        outbox = self.outbox
+        return None if outbox is None or outbox.roomy else outbox.wait(self._connection.host.waiter())
+
+    # What the connection does
+
+    def reply(self, reply: PlainReply) -> None:
+        """Answers what is no gRPC request."""
+        self.over = self.answered = True
+        if not reply.body:
+            self._end_with(self._connection.headers(self.id, reply.headers, END_STREAM))
+            return
+        self._connection.emit(self._connection.headers(self.id, reply.headers, 0))
+        self._put(reply.body, trailers=b"")
+
+    def data(self, content: bytes) -> None:
+        """Takes the content of a DATA frame; the whole message that it nearly always is goes straight on."""
+        size = len(content)
+        if self.inbox is None and size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
+            compressed, length = _PREFIX(content)
+            if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES:
+                self.message(content[MESSAGE_PREFIX_BYTES:])
+                return
+        if size:
+            if self.inbox is None:
+                self.inbox = Messages()
+            if not self.inbox.feed(self, content):
+                self.inbox = None
+
+    def message(self, message: bytes) -> None:
+        """Hands a message over; its prefix is consumed with that."""
+        if self.prepaid:
+            self.consumed(MESSAGE_PREFIX_BYTES)
+        else:
+            self.owed += MESSAGE_PREFIX_BYTES
+            self._connection.owed += MESSAGE_PREFIX_BYTES
+        self.receiver.receive(message)
+
+    def finish(self) -> None:
+        """The peer has ended its direction."""
+        self.heard = True
+        if self.due:
+            raise StreamFault(ErrorCode.PROTOCOL_ERROR, "less content than content-length promised")
+        if isinstance(self.inbox, Messages):
+            self.abort("INTERNAL", "extproc.message_cut_off")
+        elif not self.over:
+            self.receiver.finish()
+
+    def abort(self, code: str, reason: str) -> None:
+        """Ends the stream over the receiver's head."""
+        if not self.over:
+            self.receiver.cancel()
+            self.end(code, reason)
+
+    def admits(self, compressed: int, length: int) -> bool:
+        """Whether a message with this prefix may come; if not, the stream is ended."""
+        if compressed:
+            self.abort("INTERNAL", "extproc.compressed_message")  # without a grpc-encoding
+        elif not self._connection.admits(length):
+            self.abort("RESOURCE_EXHAUSTED", "extproc.message_size")
+        return not self.over
+
+    def arriving(self, size: int, whole: int) -> None:
+        """So many bytes of a message have arrived: one that is larger than the window needs more of it to complete."""
+        if whole > self._connection.limits.stream_window:
+            self.prepaid += size
+            self._connection.prepaid += size
+            self.credit(size)
+
+    def credit(self, size: int) -> None:
+        """Lets the peer send so many bytes again, unless it leaves its answers unread."""
+        connection = self._connection
+        connection.owe(size)
+        outbox = self.outbox
+        if outbox is not None and not outbox.roomy:
+            outbox.withheld += size
+        else:
+            self._grant(size)
+
+    def advance(self) -> bool:
+        """Sends one DATA frame of what waits; whether it could, and something is left."""
+        connection, outbox = self._connection, self.outbox
+        room = min(self.send_window, connection.send_window, connection.room, connection.frame_bytes)
+        if outbox is None or room <= 0:
+            return False
+        content = outbox.take(room)
+        self.send_window -= len(content)
+        connection.send_window -= len(content)
+        connection.room -= len(content)
+        connection.queued -= len(content)
+        connection.moved = True
+        ends = outbox.size == 0 and outbox.trailers == b""
+        connection.emit(frame(DATA, END_STREAM if ends else 0, self.id, content))
+        if outbox.roomy:
+            self._make_room(outbox)
+        if outbox.size == 0:
+            self._sent_all(outbox)
+        return self.outbox is not None and self.send_window > 0
+
+    # Its own
+
+    def _response_headers(self) -> bytes:
+        self.answered = True
+        return self._connection.headers(self.id, RESPONSE_HEADERS, 0)
+
+    def _queue(self, content: bytes) -> None:
+        """Has bytes sent as windows allow."""
+        if not self.answered:
+            self._connection.emit(self._response_headers())
+        self._put(content)
+
+    def _put(self, content: bytes, trailers: bytes | None = None) -> None:
+        outbox = self.outbox
+        if outbox is None:
+            outbox = self.outbox = Outbox()
+        outbox.put(content)
+        outbox.trailers = trailers
+        self._connection.wait_for_window(self, len(content))
+
+    def _end_with(self, last: bytes) -> None:
+        """Sends the frame that ends our direction, now or after what waits."""
+        if self.outbox is not None:
+            self.outbox.trailers = last
+            self.outbox.release()
+            return
+        self._connection.emit(last)
+        self._connection.said(self)
+
+    def _grant(self, size: int) -> None:
+        """Lets the peer send so many bytes again; it is told once that is half of the window."""
+        self.owed += size
+        if self.owed >= self._connection.limits.stream_window >> 1 and not self.heard:
+            self._connection.emit(window_update(self.id, self.owed))
+            self.receive_window += self.owed
+            self.owed = 0
+
+    def _make_room(self, outbox: Outbox) -> None:
+        outbox.release()
+        withheld, outbox.withheld = outbox.withheld, 0
+        self._grant(withheld)
+
+    def _sent_all(self, outbox: Outbox) -> None:
+        self.outbox = None
+        if outbox.trailers is not None:
+            if outbox.trailers:
+                self._connection.emit(outbox.trailers)
+            self._connection.said(self)
