@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from extproc.filter import HOOKS, Filter, Needs, OnError, Privilege
+from extproc.filter import HOOKS, Filter, Needs, Offload, OnError, Privilege
+from extproc.offload import Threads
 from extproc.phases import Direction, Phase
 from extproc.when import When
 
@@ -28,7 +29,8 @@ class Use:
         name: what logs, errors and reports call it; by default the class name in snake case.
         when: the condition under which it takes part in an exchange.
         on_error: its failure policy; by default that of its class.
-        timeout: seconds that one of its ``async`` hooks may take; by default what the chain has left.
+        timeout: seconds that one of its ``async`` or offloaded hooks may take; by default what the chain has left.
+        offload: whether its hooks run in a thread, because they block; by default what its class says.
     """
 
     filter: Filter
@@ -36,6 +38,7 @@ class Use:
     when: When | Mapping[str, Any] | None = None
     on_error: OnError | None = None
     timeout: float | None = None
+    offload: Offload | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,13 +51,14 @@ class Link:
     when: When | None
     on_error: OnError
     timeout: float | None
+    offload: Offload
     needs: Needs
     requires: frozenset[Privilege]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One filter's part in one phase.
+    """One filter's part in one phase, or at the end of an exchange.
 
     Attributes:
         hook: the bound method; one that does nothing where only the link's condition is to be judged.
@@ -73,22 +77,30 @@ class Chain:
         links: the filters, each with its settings.
         needs: what the chain needs of Envoy.
         timeout: seconds that all hooks together may take to answer one message.
+        threads: where hooks run that block.
         steps: by phase, what runs, in the order in which it runs.
-        completions: the filters with an `on_complete`.
+        completions: what runs when an exchange is over.
         ends_with_request_headers: no filter wants anything after the request's headers.
         conditional: the indices of the filters with a condition.
     """
 
-    def __init__(self, filters: Sequence[Filter | Use], *, timeout: float = 1.0) -> None:
+    def __init__(self, filters: Sequence[Filter | Use], *, timeout: float = 1.0, threads: int = 8) -> None:
         """Compiles a chain.
 
+        Args:
+            filters: the filters.
+            timeout: seconds that all hooks together may take to answer one message.
+            threads: how many hooks may block at once, of filters with ``offload = "thread"``.
+
         Raises:
-            ValueError: two filters have one name, a name is illegal, or a timeout is not positive.
+            ValueError: two filters have one name, a name is illegal, a timeout or the number of threads is not
+                positive, or an ``async`` hook is to run in a thread.
             TypeError: something is no filter, or the class of one.
         """
         if timeout <= 0:
             raise ValueError(f"a chain's timeout is a positive number of seconds, not {timeout}")
         self.timeout = timeout
+        self.threads = Threads(threads)
         uses = [_use(item) for item in filters]
         names = _names(uses)
         self.links = tuple(
@@ -96,8 +108,12 @@ class Chain:
         )
         judging = Needs(frozenset({Phase.REQUEST_HEADERS} if any(link.when for link in self.links) else ()))
         self.needs = Needs.union((judging, *(link.needs for link in self.links)))
-        self.steps: dict[Phase, tuple[Step, ...]] = {phase: _steps(self.links, phase) for phase in Phase}
-        self.completions = tuple(link for link in self.links if "on_complete" in type(link.filter).hooks())
+        self.steps: dict[Phase, tuple[Step, ...]] = {phase: self._steps(phase) for phase in Phase}
+        self.completions = tuple(
+            Step(link, self._hook(link, "on_complete"))
+            for link in self.links
+            if "on_complete" in type(link.filter).hooks()
+        )
         later = [phase for phase, steps in self.steps.items() if steps and phase is not Phase.REQUEST_HEADERS]
         self.ends_with_request_headers = not later and not self.completions
         self.conditional = frozenset(link.index for link in self.links if link.when is not None)
@@ -117,12 +133,29 @@ class Chain:
             raise
 
     async def stop(self) -> None:
-        """Stops the filters in reverse order, every one of them.
+        """Stops the filters in reverse order, every one of them, and lets go of the threads.
 
         Raises:
             ExceptionGroup: some of them failed to stop.
         """
+        self.threads.close()
         await _stop([link.filter for link in self.links])
+
+    def _steps(self, phase: Phase) -> tuple[Step, ...]:
+        steps = [step for link in self.links if (step := self._step(link, phase)) is not None]
+        return tuple(steps) if phase.direction is Direction.REQUEST else tuple(reversed(steps))
+
+    def _step(self, link: Link, phase: Phase) -> Step | None:
+        for name in type(link.filter).hooks():
+            if HOOKS[name] is phase and phase in link.needs.phases:
+                return Step(link, self._hook(link, name), name.endswith("_chunk"))
+        if phase is Phase.REQUEST_HEADERS and link.when is not None:
+            return Step(link, _judge_only)
+        return None
+
+    def _hook(self, link: Link, name: str) -> Callable[..., Any]:
+        hook: Callable[..., Any] = getattr(link.filter, name)
+        return self.threads.offloaded(hook, link.name) if link.offload == "thread" else hook
 
     def __repr__(self) -> str:
         """The names of the filters, in order."""
@@ -174,6 +207,11 @@ def _link(index: int, use: Use, name: str, chain_timeout: float) -> Link:
         )
     if use.on_error not in (None, "deny", "skip"):
         raise ValueError(f"on_error of {name!r} is 'deny' or 'skip', not {use.on_error!r}")
+    offload = use.offload or use.filter.offload
+    if offload not in ("none", "thread"):
+        raise ValueError(f"offload of {name!r} is 'none' or 'thread', not {offload!r}")
+    if offload == "thread" and (hooks := type(use.filter).async_hooks()):
+        raise ValueError(f"{name!r} cannot run in a thread: its {hooks[0]} is async, and so need not block")
     needs = use.filter.needs()
     return Link(
         index=index,
@@ -182,23 +220,10 @@ def _link(index: int, use: Use, name: str, chain_timeout: float) -> Link:
         when=When.model_validate(use.when) if isinstance(use.when, Mapping) else use.when,
         on_error=use.on_error or use.filter.on_error,
         timeout=use.timeout,
+        offload=offload,
         needs=needs,
         requires=needs.requires,
     )
-
-
-def _steps(links: tuple[Link, ...], phase: Phase) -> tuple[Step, ...]:
-    steps = [step for link in links if (step := _step(link, phase)) is not None]
-    return tuple(steps) if phase.direction is Direction.REQUEST else tuple(reversed(steps))
-
-
-def _step(link: Link, phase: Phase) -> Step | None:
-    for name in type(link.filter).hooks():
-        if HOOKS[name] is phase and phase in link.needs.phases:
-            return Step(link, getattr(link.filter, name), name.endswith("_chunk"))
-    if phase is Phase.REQUEST_HEADERS and link.when is not None:
-        return Step(link, _judge_only)
-    return None
 
 
 def _judge_only(_: Exchange) -> None:

@@ -9,6 +9,7 @@
     │   ├── LimitError       more headers, or larger ones, than Envoy takes
     │   └── HookError        a hook gave back something that is neither a Response nor None
     ├── BudgetError          a body does not fit into the memory that there is for bodies
+    ├── OffloadError         no thread is free for a hook that wants one
     ├── PeerError            the other side of the stream broke the protocol
     ├── ConfigError          a chain file, or a filter's configuration, is wrong
     ├── CaptureError         a capture cannot be read
@@ -38,6 +39,7 @@ __all__ = [
     "HeaderError",
     "HookError",
     "LimitError",
+    "OffloadError",
     "PeerError",
     "PhaseError",
     "ServerError",
@@ -104,6 +106,23 @@ class BudgetError(ExtprocError):
         self.size = size
         self.limit = limit
         super().__init__(f"{what} would take {size} bytes of memory, over the limit of {limit}")
+
+
+class OffloadError(ExtprocError):
+    """No thread is free for a hook that wants one, and too many hooks wait for one already.
+
+    Attributes:
+        threads: how many there are.
+        given_up: how many of them run a hook that nobody waits for any more.
+    """
+
+    def __init__(self, threads: int, given_up: int) -> None:
+        self.threads = threads
+        self.given_up = given_up
+        super().__init__(
+            f"all {threads} threads are busy, {given_up} of them with hooks that were given up, and as many hooks wait "
+            "as may: give the chain more threads, or let the hooks give up earlier"
+        )
 
 
 class PeerError(ExtprocError):

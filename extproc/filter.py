@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from extproc.exchange import Exchange
     from extproc.http import Response
 
-__all__ = ["HOOKS", "ChunkResult", "Filter", "HookResult", "Needs", "OnError", "Privilege"]
+__all__ = ["HOOKS", "ChunkResult", "Filter", "HookResult", "Needs", "Offload", "OnError", "Privilege"]
 
 OnError: TypeAlias = Literal["deny", "skip"]
 """What happens to an exchange when a filter fails in it: it is refused, or it goes on without the filter."""
+
+Offload: TypeAlias = Literal["none", "thread"]
+"""Where a filter's hooks run: on the event loop, or in a thread of the chain, where they may block."""
 
 Privilege: TypeAlias = Literal["routing", "envoy_headers"]
 """What Envoy refuses to a processor unless configured otherwise: method, scheme and host; ``x-envoy-*`` headers."""
@@ -104,6 +107,8 @@ class Filter(BaseModel):
 
     on_error: ClassVar[OnError] = "deny"
     """The failure policy unless the chain says otherwise. Right for anything that guards access."""
+    offload: ClassVar[Offload] = "none"
+    """``thread`` for hooks that must block; they are plain functions. Unless the chain says otherwise."""
     requires: ClassVar[frozenset[Privilege]] = frozenset()
     """Protected things this filter edits: ``routing`` (method, scheme, host), ``envoy_headers`` (``x-envoy-*``)."""
     request_attributes: ClassVar[frozenset[str]] = frozenset()
@@ -181,6 +186,11 @@ class Filter(BaseModel):
         return [name for name in HOOKS if getattr(cls, name) is not getattr(Filter, name)]
 
     @classmethod
+    def async_hooks(cls) -> list[str]:
+        """The names of those that are ``async def``."""
+        return [name for name in cls.hooks() if inspect.iscoroutinefunction(getattr(cls, name))]
+
+    @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuses a class that could not work as its author meant it.
 
@@ -208,6 +218,10 @@ def _check_settings(cls: type[Filter]) -> None:
             raise TypeError(f"{cls.__name__}.{name} cannot be a field: leave out its type, or make it a ClassVar")
     if cls.on_error not in ("deny", "skip"):
         raise TypeError(f"{cls.__name__}.on_error is 'deny' or 'skip', not {cls.on_error!r}")
+    if cls.offload not in ("none", "thread"):
+        raise TypeError(f"{cls.__name__}.offload is 'none' or 'thread', not {cls.offload!r}")
+    if cls.offload == "thread" and (hooks := cls.async_hooks()):
+        raise TypeError(f"{cls.__name__}.{hooks[0]} is async: with offload = 'thread', a hook is a plain def")
     for name in _SETS:
         if not isinstance(getattr(cls, name), set | frozenset):
             raise TypeError(f"{cls.__name__}.{name} is a set of names, not {getattr(cls, name)!r}")

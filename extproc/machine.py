@@ -178,10 +178,10 @@ class ExchangeMachine:
             if side is not None:
                 side._seal(_GONE)
         cancelled: asyncio.CancelledError | None = None
-        for link in self._chain.completions:
-            if link.when is None or link.index in self._joined:
+        for step in self._chain.completions:
+            if step.link.when is None or step.link.index in self._joined:
                 try:
-                    yield from self._complete(link)
+                    yield from self._complete(step)
                 except asyncio.CancelledError as error:
                     cancelled = error  # the filters after this one still get their turn
         if cancelled is not None:
@@ -396,10 +396,10 @@ class ExchangeMachine:
         left = self.exchange.remaining
         return left if link.timeout is None else min(left, link.timeout)
 
-    def _complete(self, link: Link) -> Steps[None]:
-        self.exchange._lane.link = link
+    def _complete(self, step: Step) -> Steps[None]:
+        link = self.exchange._lane.link = step.link
         try:
-            result = link.filter.on_complete(self.exchange)
+            result = step.hook(self.exchange)
             if result is not None and inspect.isawaitable(result):
                 yield from wait(self.exchange, result, self._chain.timeout)
         except (Exception, asyncio.CancelledError) as error:

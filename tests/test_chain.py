@@ -70,7 +70,7 @@ def test_requests_run_in_order_and_responses_in_reverse() -> None:
     chain = Chain([Use(HTTPBothWays2(), name="a"), OnRequest(), OnResponse(), Use(HTTPBothWays2(), name="b")])
     assert names(chain, Phase.REQUEST_HEADERS) == ["a", "on_request", "b"]
     assert names(chain, Phase.RESPONSE_HEADERS) == ["b", "on_response", "a"]
-    assert [link.name for link in chain.completions] == ["a", "b"]
+    assert [step.link.name for step in chain.completions] == ["a", "b"]
 
 
 def test_a_chain_needs_what_its_filters_need_and_nothing_else() -> None:

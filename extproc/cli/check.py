@@ -61,6 +61,8 @@ def _how(link: Link) -> str:
     parts = [f"{type(link.filter).__name__}, {'refuses' if link.on_error == 'deny' else 'is left out'} when it fails"]
     if link.timeout is not None:
         parts.append(f"has {format_duration(link.timeout)}")
+    if link.offload == "thread":
+        parts.append("runs in a thread")
     if link.when is not None:
         parts.append(f"only when {_condition(link.when)}")
     return ", ".join(parts)

@@ -17,7 +17,7 @@ from extproc.config.find import find_filter
 from extproc.config.importing import is_reference, last_line
 from extproc.config.references import Resolver
 from extproc.errors import ConfigError, ConfigProblem
-from extproc.filter import Filter, OnError
+from extproc.filter import Filter, Offload, OnError
 from extproc.when import When
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ class Entry(BaseModel):
         description="What happens to an exchange when the filter fails in it: it is refused, or goes on without it.",
     )
     timeout: Duration | None = Field(
-        default=None, description="How long one of the filter's async hooks may take; by default what the chain has."
+        default=None,
+        description="How long one of the filter's async or offloaded hooks may take; by default what the chain has.",
+    )
+    offload: Offload | None = Field(
+        default=None,
+        description="Where the filter's hooks run: in a thread, because they block, or on the event loop (none).",
     )
     with_: dict[str, Any] | None = Field(default=None, alias="with", description="The filter's own configuration.")
 
@@ -69,6 +74,9 @@ class ChainFile(BaseModel):
 
     version: Literal[1] = Field(default=1, description="The version of this format.")
     timeout: Duration = Field(default=1.0, description="How long all hooks together may take to answer one message.")
+    threads: int = Field(
+        default=8, ge=1, description="How many hooks may block at once, of filters that are offloaded."
+    )
     filters: list[Any] = Field(description="The filters, in the order in which a request meets them.")
 
 
@@ -109,13 +117,11 @@ class _Reading:
         if top is None:
             raise self.document.error(self.problems)
         self._check_timeouts(top.timeout, read)
+        self._check_offload(read)
         self.document.check(self.problems)
-        uses = [
-            Use(item.filter, name=name, when=item.entry.when, on_error=item.entry.on_error, timeout=item.entry.timeout)
-            for item, name in zip(read, names, strict=True)
-        ]
+        uses = [_use(item, name) for item, name in zip(read, names, strict=True)]
         try:
-            return Chain(uses, timeout=top.timeout)
+            return Chain(uses, timeout=top.timeout, threads=top.threads)
         except ValueError as error:
             raise self.document.error([self.document.problem(str(error), ("filters",))]) from error
 
@@ -184,6 +190,25 @@ class _Reading:
                     "shorten it, or raise the timeout of the chain"
                 )
                 self.problems.append(self.document.problem(message, (*item.route, "timeout")))
+
+    def _check_offload(self, read: list[_Read]) -> None:
+        for item in read:
+            hooks = type(item.filter).async_hooks()
+            if item.entry.offload == "thread" and hooks:
+                message = f"is not for this filter: its {hooks[0]} is async, and so need not block; remove it"
+                self.problems.append(self.document.problem(message, (*item.route, "offload")))
+
+
+def _use(item: _Read, name: str) -> Use:
+    entry = item.entry
+    return Use(
+        item.filter,
+        name=name,
+        when=entry.when,
+        on_error=entry.on_error,
+        timeout=entry.timeout,
+        offload=entry.offload,
+    )
 
 
 def _default_name(item: _Read, taken: set[str]) -> str:

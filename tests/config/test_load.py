@@ -56,12 +56,14 @@ def test_a_file_is_the_chain_one_would_write_in_code(folder: Path) -> None:
             """
 version: 1
 timeout: 1500ms
+threads: 3
 filters:
   - use: greeting:Greet
     name: first
     when: {path: /api/**, method: [GET, POST], not: {header: {x-debug: "1"}}}
     on_error: deny
     timeout: 50ms
+    offload: thread
     with: {word: hi}
   - use: greeting:Greet
 """,
@@ -76,23 +78,28 @@ filters:
                 when=When(path=("/api/**",), method=("GET", "POST"), not_=When(header={"x-debug": "1"})),
                 on_error="deny",
                 timeout=0.05,
+                offload="thread",
             ),
             kind(),
         ],
         timeout=1.5,
+        threads=3,
     )
-    assert chain.timeout == same.timeout
+    assert (chain.timeout, chain.threads.size) == (same.timeout, same.threads.size)
     for link, other in zip(chain.links, same.links, strict=True):
         assert link.filter == other.filter
-        assert (link.name, link.when, link.on_error, link.timeout) == (
+        assert (link.name, link.when, link.on_error, link.timeout, link.offload) == (
             other.name,
             other.when,
             other.on_error,
             other.timeout,
+            other.offload,
         )
 
 
-@pytest.mark.parametrize("empty", ["", "with:", "with: {}", "when:\n    name:\n    on_error:\n    timeout:"])
+@pytest.mark.parametrize(
+    "empty", ["", "with:", "with: {}", "when:\n    name:\n    on_error:\n    timeout:\n    offload:"]
+)
 def test_what_is_left_empty_is_left_out(folder: Path, empty: str) -> None:
     (link,) = load_chain(write(folder, f"filters:\n  - use: greeting:Greet\n    {empty}\n")).links
     assert (link.name, link.when, link.on_error, link.timeout) == ("greet", None, "skip", None)

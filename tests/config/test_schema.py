@@ -36,6 +36,7 @@ def test_it_is_a_schema(schema: dict[str, Any]) -> None:
         "{timeout: 2, filters: [{use: my.module:Class, with: {anything: [1]}}]}",
         "filters: [{use: rate_limit, with: {limit: 100/minute, key: ip}, timeout: 1.5s, on_error: skip, name: a-b}]",
         "filters: [{use: api_key, with: {callers: {a: {env: KEY}, b: {file: key}, c: plain}}}]",
+        "{threads: 2, filters: [{use: x:Y, offload: thread}]}",
         "filters: [{use: x:Y, when: {path: /a, method: [GET], not: {host: a.example}}, with: }]",
     ],
 )
@@ -53,6 +54,8 @@ def test_right_files_pass(schema: dict[str, Any], text: str) -> None:
         ("filters: [{use: api_kee}]", "$.filters[0].use"),
         ("filters: [{use: 'a:b', name: a b}]", "$.filters[0].name"),
         ("filters: [{use: 'a:b', on_error: denny}]", "$.filters[0].on_error"),
+        ("filters: [{use: 'a:b', offload: process}]", "$.filters[0].offload"),
+        ("{filters: [], threads: 0}", "$.threads"),
         ("filters: [{use: 'a:b', when: {paths: x}}]", "$.filters[0].when"),
         ("filters: [{use: api_key}]", "$.filters[0]"),
         ("filters: [{use: api_key, with: {caller: {}}}]", "$.filters[0].with"),

@@ -66,6 +66,11 @@ class Fragile(Filter):
         raise KeyError(key.get_secret_value())
 
 
+class Patient(Filter):
+    async def on_request_headers(self, exchange: Exchange) -> None:
+        pass
+
+
 class Unfinished(Filter):
     @abstractmethod
     def store(self) -> None: ...
