@@ -357,7 +357,7 @@ def test_the_chain_has_the_last_word_on_where_hooks_run() -> None:
 
 
 def test_an_async_hook_is_not_for_a_thread() -> None:
-    with pytest.raises(TypeError, match="Both.on_response_headers is async: with offload = 'thread'"):
+    with pytest.raises(TypeError, match=r"Both\.on_response_headers is async: with offload = 'thread'"):
 
         class Both(Lookup):
             async def on_response_headers(self, exchange: Exchange) -> None: ...

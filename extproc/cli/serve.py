@@ -25,6 +25,7 @@ def serve(
     socket_mode: FileMode = 0o660,
     record: Path | None = None,
     grace: Duration = 10.0,
+    stall: Annotated[Duration | None, Parameter(negative_none="no-")] = 0.1,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
 ) -> None:
     """Run the processor: serve a chain to Envoy until SIGTERM or SIGINT, then let exchanges under way finish.
@@ -36,6 +37,7 @@ def serve(
         socket_mode: Permissions of unix sockets, in octal.
         record: A directory to write a capture to, with secrets replaced by pseudonyms.
         grace: How long exchanges under way get to finish, such as 10s.
+        stall: How long a hook may block the event loop before the log names it, such as 100ms.
         log_level: What is worth a line on standard error.
     """
     from extproc import server
@@ -52,6 +54,7 @@ def serve(
                 observer=recorder,
                 socket_mode=socket_mode,
                 grace=grace,
+                stall=stall,
                 on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
             )
         )

@@ -57,6 +57,7 @@ class GrpcioFront:
         socket_mode: SocketMode = 0o660,
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
         grace: float = 10.0,
+        stall: float | None = 0.1,
     ) -> None:
         """Sets the front up; nothing listens yet.
 
@@ -70,6 +71,7 @@ class GrpcioFront:
             socket_mode: permissions of unix sockets.
             max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
             grace: seconds that exchanges under way get to finish when the front is left.
+            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
 
         Raises:
             ServerError: an address is malformed, or there is none.
@@ -78,7 +80,7 @@ class GrpcioFront:
             raise ServerError("there is no address to listen on")
         self.addresses = [check_address(address) for address in listen]
         self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits)
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, stall=stall)
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
         self._health = health.HealthServicer()
@@ -94,6 +96,7 @@ class GrpcioFront:
         async with AsyncExitStack() as exits:
             await self._chain.start()
             exits.push_async_callback(self._chain.stop)
+            exits.enter_context(self._service.watchdog)
             # Not earlier: grpc.aio ties a server to the loop it is made in.
             self._server = grpc.aio.server(options=_options(self._max_message_bytes))
             self._server.add_generic_rpc_handlers((self._handlers(),))

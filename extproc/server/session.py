@@ -20,6 +20,7 @@ from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort
+from extproc.server.watchdog import LoopWatchdog
 from extproc.wire import decode, encode
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ class Stream(Protocol):
 
 
 class Service:
-    """A chain and what goes with it, for all the streams of a front."""
+    """A chain and what goes with it, for all the streams of a front.
+
+    Attributes:
+        watchdog: to be entered by the front, on its event loop.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Service:
         clock: Clock | None = None,
         ids: Iterator[str] | None = None,
         limits: Limits | None = None,
+        stall: float | None = 0.1,
     ) -> None:
         """Takes what sessions share.
 
@@ -78,12 +84,14 @@ class Service:
             clock: where time comes from.
             ids: names exchanges; by default, so that no two have one name.
             limits: how many headers Envoy takes, and how large.
+            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
         """
         self.chain = chain
         self.observer = observer
         self.clock = clock or SystemClock()
         self.ids = ids or _exchange_ids()
         self.limits = limits or Limits()
+        self.watchdog = LoopWatchdog(stall, self.clock)
         self._running: dict[asyncio.Task[None], Session] = {}
 
     def open(self, stream: Stream) -> Session:

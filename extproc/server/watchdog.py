@@ -13,6 +13,7 @@ import selectors
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from extproc.exchange import Exchange
@@ -37,15 +38,15 @@ class LoopWatchdog:
         stalls: how often the loop stood still.
     """
 
-    def __init__(self, threshold: float, clock: Clock) -> None:
+    def __init__(self, threshold: float | None, clock: Clock) -> None:
         """Nothing is watched yet.
 
         Args:
-            threshold: seconds that one turn of the loop may take.
+            threshold: seconds that one turn of the loop may take; None: nothing is watched ever.
             clock: what stalls are measured by.
         """
         self.stalls = 0
-        self._threshold = threshold
+        self._threshold = threshold or 0.0
         self._clock = clock
         self._leaving = threading.Event()
         self._turned = threading.Event()
@@ -55,7 +56,8 @@ class LoopWatchdog:
         """Begins to watch the running loop."""
         self._loop = asyncio.get_running_loop()
         self._watched = threading.get_ident()
-        self._thread.start()
+        if self._threshold:
+            self._thread.start()
         return self
 
     def __exit__(
@@ -64,13 +66,15 @@ class LoopWatchdog:
         """Ends the thread."""
         self._leaving.set()
         self._turned.set()
-        self._thread.join()
+        if self._threshold:
+            self._thread.join()
 
     def _watch(self) -> None:
         while not self._leaving.wait(self._threshold / 2):
             asked = self._clock.monotonic()
             turned = self._turned = threading.Event()
-            self._loop.call_soon_threadsafe(turned.set)
+            with suppress(RuntimeError):  # the loop was closed and its watchdog not left
+                self._loop.call_soon_threadsafe(turned.set)
             if not turned.wait(self._threshold) and not self._leaving.is_set():
                 self._report(turned, asked)
 
