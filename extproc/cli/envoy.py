@@ -91,7 +91,8 @@ async def _run(chain: Chain, options: EnvoyOptions, record: Path | None) -> None
     with recording(record, chain) as recorder:
         async with GrpcioFront(chain, [_ANY_PORT], observer=recorder) as front:
             options = replace(options, processors=tuple(front.addresses))
-            async with RunningEnvoy(bootstrap(chain, options), keep_output=False) as envoy:
+            config = await asyncio.to_thread(bootstrap, chain, options)  # it takes a while, and the front is up
+            async with RunningEnvoy(config, keep_output=False) as envoy:
                 capture = str(recorder.path) if recorder else ""
                 print(_announcement(chain, options, envoy, capture), file=sys.stderr)
                 await _until(stop, envoy)

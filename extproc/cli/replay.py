@@ -84,7 +84,7 @@ def through_envoy() -> Way:
     async def start(
         chain: Chain, observer: Observer, clock: Clock, ids: Iterator[str]
     ) -> AsyncGenerator[Sequence[str]]:
-        async with GrpcioFront(chain, observer=observer, clock=clock, ids=ids, grace=1.0) as front:
+        async with GrpcioFront(chain, observer=observer, clock=clock, ids=ids, grace=1.0, stall=None) as front:
             yield front.addresses
 
     return partial(replay_through_envoy, start=start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -95,7 +96,7 @@ class Gateway:
                 upstream=self.upstream.address,
                 processors=tuple(self._front.addresses),
             )
-            self.config = bootstrap(self._chain, options)
+            self.config = await asyncio.to_thread(bootstrap, self._chain, options)  # it takes a while
             self.envoy = await exits.enter_async_context(RunningEnvoy(self.config, concurrency=self._concurrency))
             self.address = f"127.0.0.1:{self.envoy.port('ingress')}"
             self._exits = exits.pop_all()
