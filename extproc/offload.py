@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # An exchange keeps its clock from filters, not from what runs them.
 # pyright: reportPrivateUsage=false
-import asyncio
 import contextvars
 import inspect
 import logging
@@ -101,6 +100,8 @@ class Threads:
         return future
 
     async def _outcome(self, work: Future[_Outcome], twin: Twin, name: str) -> Any:
+        import asyncio  # noqa: PLC0415 (every chain imports this module, and the command line must stay quick)
+
         try:
             result, error = await asyncio.wrap_future(work)
         except asyncio.CancelledError:  # it took too long, or the exchange is over
