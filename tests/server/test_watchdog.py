@@ -124,3 +124,8 @@ async def test_its_thread_ends_with_it() -> None:
     with LoopWatchdog(THRESHOLD, SystemClock()) as watchdog:
         assert watchdog._thread.is_alive()
     assert not watchdog._thread.is_alive()
+
+
+async def test_it_can_be_left_out() -> None:
+    with LoopWatchdog(None, SystemClock()) as watchdog:
+        assert not watchdog._thread.is_alive()
