@@ -59,6 +59,7 @@ class Answers:
         self._edit_headers(state, answer)
         self._clear_route(state, answer)
         state.finish_call(self._owed_after_headers(state, answer))
+        state.release_sender(below_half=not answer.replace)
         if answer.replace:
             self._replace(state, answer.body)
         elif self._go_on_to_body(state):
@@ -127,6 +128,7 @@ class Answers:
         if state.leg.held:
             data = state.leg.release()
             state.queue.push(data, end=end)
+            state.choke_over_limit()
             self._asking.ask_body(state, data, CallbackState.STREAMED_BODY, end=end)
 
     def _collect_partial(self, state: ProcessorState) -> None:
@@ -154,6 +156,7 @@ class Answers:
             done = self._buffered_partial(state, answer)
         else:
             raise SpuriousError(_SPURIOUS)
+        state.release_sender(below_half=state.body_mode is BodyMode.STREAMED)
         self._clear_route(state, answer)
         state.headers = None
         trailers = state.leg.trailers
@@ -200,7 +203,8 @@ class Answers:
         state.finish_call()
         if state.queue:
             rest = state.queue.consolidate()  # and there it stays, without its data
-            self._inject(state, rest.data, end=rest.end)
+            if rest.data:
+                state.leg.inject(rest.data, end=rest.end)
             rest.data = b""
         state.partial_done = True
         return True

@@ -32,7 +32,8 @@ class Arrivals:
     def headers(self, state: ProcessorState, headers: Fields, *, end: bool) -> Verdict:
         """Headers have come; the body's length is taken out of them where it may change after they have left."""
         if self._config.observability_mode and state.send_headers:
-            self._asking.ask_headers(state, headers, end=end)
+            if not self._stream.complete:
+                self._asking.ask_headers(state, headers, end=end)
             return Verdict.CONTINUE
         state.body_here = end
         verdict = Verdict.CONTINUE
@@ -120,7 +121,7 @@ class Arrivals:
 
     def _observe_data(self, state: ProcessorState, data: bytes, *, end: bool) -> Verdict:
         """Only STREAMED tells anything in observability mode."""
-        if state.body_mode is BodyMode.STREAMED:
+        if state.body_mode is BodyMode.STREAMED and not self._stream.complete:
             self._asking.ask_body(state, data, CallbackState.IDLE, end=end)
         return Verdict.CONTINUE
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections import deque
 
     from extproc.envoy.model.config import ExtProcConfig
-    from extproc.envoy.model.leg import Verdict
     from extproc.envoy.model.values import Context, Deed, HttpMessage, Replies, Reply
     from extproc.messages import Message, RawHeaders
 
@@ -45,6 +44,8 @@ class Exchange:
         self.details = "via_upstream"
         self.over = False
         self.reset = False
+        self._replied = False
+        self._observing = config.observability_mode
         self._clock = VirtualClock()
         self._legs = {Direction.REQUEST: self.request, Direction.RESPONSE: self.response}
         self._filter = ExtProc(config, context, (self.request, self.response), self._clock, self._reply_instead)
@@ -61,31 +62,37 @@ class Exchange:
 
     def headers(self, direction: Direction, headers: RawHeaders, *, end: bool) -> None:
         """Headers come, from the client or from the upstream; `end`: nothing follows."""
-        leg = self._legs[direction]
-        if leg.closed or self.over:
-            return
-        fields = leg.take_headers(headers, end=end)
-        verdict: Verdict = self._filter.arrivals.headers(self._filter.states[direction], fields, end=end)
-        leg.judge_headers(verdict, end=end)
-        self._look()
+        if not self._ignores(direction):
+            self._take_headers(self._legs[direction], headers, end=end)
 
     def data(self, direction: Direction, data: bytes, *, end: bool) -> None:
         """Some of a body comes; `end`: nothing follows."""
-        leg = self._legs[direction]
-        if leg.closed or self.over:
-            return
-        leg.arrived = end
-        verdict = self._filter.arrivals.data(self._filter.states[direction], data, end=end)
-        leg.judge_data(verdict, data)
-        self._look()
+        if not self._ignores(direction):
+            self._take_data(self._legs[direction], data, end=end)
 
     def trailers(self, direction: Direction, trailers: RawHeaders) -> None:
         """Trailers come, and nothing follows."""
-        leg = self._legs[direction]
-        if leg.closed or self.over:
-            return
-        fields = leg.take_trailers(trailers)
-        leg.judge_trailers(self._filter.arrivals.trailers(self._filter.states[direction], fields))
+        if not self._ignores(direction):
+            leg = self._legs[direction]
+            fields = leg.take_trailers(trailers)
+            leg.judge_trailers(self._filter.arrivals.trailers(self._filter.states[direction], fields))
+            self._look()
+
+    def _ignores(self, direction: Direction) -> bool:
+        """Whether this has come to its end, or another response has taken its place."""
+        return self.over or self._legs[direction].closed or (direction is Direction.RESPONSE and self._replied)
+
+    def _take_headers(self, leg: Leg, headers: RawHeaders, *, end: bool) -> None:
+        fields = leg.take_headers(headers, end=end)
+        verdict = self._filter.arrivals.headers(self._filter.states[leg.direction], fields, end=end)
+        leg.judge_headers(verdict, end=end)
+        self._look()
+
+    def _take_data(self, leg: Leg, data: bytes, *, end: bool) -> None:
+        leg.arrived = end
+        state = self._filter.states[leg.direction]
+        leg.judge_data(self._filter.arrivals.data(state, data, end=end), data)
+        state.choke_over_limit()
         self._look()
 
     def answer(self, replies: Replies) -> None:
@@ -102,6 +109,10 @@ class Exchange:
     def _do(self, deed: Deed) -> None:
         self._filter.receive(deed)
         self._look()
+
+    def reads(self, direction: Direction) -> bool:
+        """Whether Envoy takes more of a message; at its buffer limit it may stop until an answer makes room."""
+        return not self._filter.states[direction].choked
 
     # Time
 
@@ -140,8 +151,20 @@ class Exchange:
             self.details = "downstream_remote_disconnect"
             self._break_off()
 
-    def upstream_left(self) -> None:
-        """The upstream is gone."""
+    def upstream_left(self, *, http2: bool = False) -> None:
+        """The connection to the upstream is gone; it makes no difference where the whole response is here.
+
+        Args:
+            http2: that was its protocol. In HTTP/1.1 a response that breaks off is malformed.
+        """
+        request, begun = self.request, self.response.headers is not None
+        if self.over or request.headers is None or request.sent.headers is None or self.response.arrived:
+            return
+        status, reason = (502, "protocol error") if begun and not http2 else (503, "connection termination")
+        body = f"upstream connect error or disconnect/reset before headers. reset reason: {reason}"
+        details = f"upstream_reset_{'after' if begun else 'before'}_response_started{{{reason.replace(' ', '_')}}}"
+        self._reply_instead(local_reply(request.headers, status, body.encode()), details)
+        self._look()
 
     # Responses in place of the upstream's
 
@@ -156,7 +179,7 @@ class Exchange:
     def _reply_instead(self, response: HttpMessage, details: str) -> None:
         """``sendLocalReply``: through the filters, unless the upstream's response is among them already."""
         self.details = details
-        self.request.closed = True
+        self.request.closed = self._replied = True
         if self.response.headers is None:
             self._send_through(response)
         elif self.response.sent.headers is None:
@@ -170,9 +193,9 @@ class Exchange:
 
     def _send_through(self, response: HttpMessage) -> None:
         ends = response.ends_with_headers
-        self.headers(Direction.RESPONSE, response.headers, end=ends)
+        self._take_headers(self.response, response.headers, end=ends)
         if not ends:
-            self.data(Direction.RESPONSE, response.body, end=True)
+            self._take_data(self.response, response.body, end=True)
 
     def _send_past(self, response: HttpMessage) -> None:
         sent = self.response.sent
@@ -192,9 +215,10 @@ class Exchange:
             self._end()
 
     def _end(self) -> None:
-        """``onDestroy``: the stream to the processor is closed with the exchange."""
+        """``onDestroy``: with the exchange the stream is closed; in observability mode, some seconds later."""
         self.over = True
-        self._filter.stream.close()
+        if not self._observing:
+            self._filter.stream.close()
 
     def outcome(self) -> Outcome:
         """What has come of it; nothing more will."""

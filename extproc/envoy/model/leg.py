@@ -173,7 +173,7 @@ class Leg:
 
     def release(self) -> bytes:
         """Gives out what is held; nothing is then."""
-        held, self.held = self.held or b"", b""
+        held, self.held = self.held or b"", None
         return held
 
     def _hold(self, data: bytes) -> None:

@@ -102,6 +102,7 @@ class ProcessorState:
         trailers_told: the processor has been told of the trailers.
         attributes_told: it has been told the attributes.
         done: the last answer about it is here.
+        choked: it has stopped the sender: more waits than the buffer limit allows ("watermark").
         deadline: when the message timer fires; None: it does not run.
         extended: the processor has already been given more time for this message.
     """
@@ -121,6 +122,7 @@ class ProcessorState:
         self.trailers_told = False
         self.attributes_told = False
         self.done = False
+        self.choked = False
         self.deadline: float | None = None
         self.extended = False
         self.set_mode(config.mode)
@@ -162,6 +164,16 @@ class ProcessorState:
         """Whether more waits for answers than Envoy holds."""
         return self.queue.size > self.leg.limit
 
+    def choke_over_limit(self) -> None:
+        """Stops the sender where more waits than Envoy holds."""
+        held = self.leg.held if self.leg.streaming else None
+        self.choked = self.choked or self.over_limit or len(held or b"") > self.leg.limit
+
+    def release_sender(self, *, below_half: bool = False) -> None:
+        """Lets the sender go on; `below_half`: only where little enough waits."""
+        if not below_half or self.queue.size < self.leg.limit // 2:
+            self.choked = False
+
     # The message timer
 
     def start_call(self, callback: CallbackState, deadline: float) -> None:
@@ -198,4 +210,5 @@ class ProcessorState:
             self.queue.clear()
             if rest.data or rest.end:
                 self.leg.inject(rest.data, end=rest.end)
+        self.release_sender()
         self.go_on()
