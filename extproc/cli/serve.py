@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from extproc.cli.recording import recording
 from extproc.cli.values import Duration, FileMode
 from extproc.server.fronts import DEFAULT_FRONT, FrontName
+
+if TYPE_CHECKING:
+    from extproc.server.tls import Tls
 
 __all__ = ["serve"]
 
@@ -24,6 +27,11 @@ def serve(
     front: FrontName = DEFAULT_FRONT,
     socket_mode: FileMode = 0o660,
     record: Path | None = None,
+    tls_certificate: Path | None = None,
+    tls_key: Path | None = None,
+    tls_client_ca: Path | None = None,
+    tls_client_name: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    max_connection_age: Duration | None = None,
     grace: Duration = 10.0,
     stall: Annotated[Duration | None, Parameter(negative_none="no-")] = 0.1,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
@@ -36,6 +44,12 @@ def serve(
         front: What speaks HTTP/2: our own, or grpcio.
         socket_mode: Permissions of unix sockets, in octal.
         record: A directory to write a capture to, with secrets replaced by pseudonyms.
+        tls_certificate: A PEM file: the certificate to serve with, and those between it and the root. It is read again
+            when it changes, as the others are.
+        tls_key: A PEM file: its private key.
+        tls_client_ca: A PEM file: the CA of the clients; whoever has no certificate of it is turned away.
+        tls_client_name: A DNS name or URI that a client's certificate must have; may be given several times.
+        max_connection_age: After this long a connection is ended in good order, such as 30m; Envoy makes another.
         grace: How long exchanges under way get to finish, such as 10s.
         stall: How long a hook may block the event loop before the log names it, such as 100ms.
         log_level: What is worth a line on standard error.
@@ -53,8 +67,23 @@ def serve(
                 front=front,
                 observer=recorder,
                 socket_mode=socket_mode,
+                tls=_tls(tls_certificate, tls_key, tls_client_ca, tls_client_name),
+                max_connection_age=max_connection_age,
                 grace=grace,
                 stall=stall,
                 on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
             )
         )
+
+
+def _tls(
+    certificate: Path | None, key: Path | None, client_ca: Path | None, client_names: tuple[str, ...]
+) -> Tls | None:
+    from extproc.errors import ServerError
+    from extproc.server.tls import Tls
+
+    if certificate is not None and key is not None:
+        return Tls(certificate=certificate, key=key, client_ca=client_ca, client_names=client_names)
+    if certificate is not None or key is not None or client_ca is not None or client_names:
+        raise ServerError("TLS takes both --tls-certificate and --tls-key")
+    return None

@@ -16,10 +16,11 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from extproc.errors import ServerError
 from extproc.server.listen import check_address, clear_stale_socket, socket_mode
 from extproc.server.session import Service, Session
+from extproc.server.tls import Certificates
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from extproc.chain import Chain
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from extproc.guard import Limits
     from extproc.observe import Observer
     from extproc.server.listen import SocketMode
+    from extproc.server.tls import Pem, Tls
 
 __all__ = ["GrpcioFront"]
 
@@ -58,6 +60,8 @@ class GrpcioFront:
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
         grace: float = 10.0,
         stall: float | None = 0.1,
+        tls: Tls | None = None,
+        max_connection_age: float | None = None,
     ) -> None:
         """Sets the front up; nothing listens yet.
 
@@ -72,9 +76,11 @@ class GrpcioFront:
             max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
             grace: seconds that exchanges under way get to finish when the front is left.
             stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
+            tls: certificates; without them, anybody who can connect is trusted and heard.
+            max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
 
         Raises:
-            ServerError: an address is malformed, or there is none.
+            ServerError: an address is malformed, or there is none; certificates cannot be used.
         """
         if not listen:
             raise ServerError("there is no address to listen on")
@@ -85,6 +91,9 @@ class GrpcioFront:
         self._grace = grace
         self._health = health.HealthServicer()
         self._max_message_bytes = max_message_bytes
+        self._tls = tls
+        self._certificates = None if tls is None else Certificates(tls)
+        self._max_connection_age = max_connection_age
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -98,7 +107,7 @@ class GrpcioFront:
             exits.push_async_callback(self._chain.stop)
             exits.enter_context(self._service.watchdog)
             # Not earlier: grpc.aio ties a server to the loop it is made in.
-            self._server = grpc.aio.server(options=_options(self._max_message_bytes))
+            self._server = grpc.aio.server(options=_options(self._max_message_bytes, self._max_connection_age))
             self._server.add_generic_rpc_handlers((self._handlers(),))
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             self.addresses = [self._bind(address) for address in self.addresses]
@@ -126,12 +135,27 @@ class GrpcioFront:
                 path = address.removeprefix("unix:")
                 clear_stale_socket(path)
                 with socket_mode(path, self._socket_mode):
-                    self._server.add_insecure_port(address)
+                    self._add_port(address)
                 return address
-            port = self._server.add_insecure_port(address)
+            port = self._add_port(address)
         except (RuntimeError, OSError) as error:
             raise ServerError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
         return f"{address.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, address: str) -> int:
+        certificates = self._certificates
+        if certificates is None:
+            return self._server.add_insecure_port(address)
+        credentials = grpc.dynamic_ssl_server_credentials(
+            _configuration(certificates.pem),
+            lambda: _configuration(certificates.refreshed()),
+            require_client_authentication=certificates.pem.client_ca is not None,
+        )
+        return self._server.add_secure_port(address, credentials)
+
+    def _allows(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> bool:
+        names: Iterable[bytes] = context.auth_context().get("x509_subject_alternative_name", ())
+        return self._tls is None or self._tls.allows(name.decode() for name in names)
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         """No (de)serializers: the session takes bytes and gives bytes."""
@@ -143,6 +167,8 @@ class GrpcioFront:
 
         Envoy takes a clean end for "let the rest through", whatever its failure mode says.
         """
+        if not self._allows(context):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "extproc.client_name")
         stream = _Stream()
         session = self._service.open(stream)
         try:
@@ -220,8 +246,14 @@ async def _read(session: Session, stream: _Stream, context: grpc.aio.ServicerCon
         await stream.admit(len(data))
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], pem.client_ca)
+
+
+def _options(max_message_bytes: int, max_connection_age: float | None) -> list[tuple[str, int]]:
+    age = [] if max_connection_age is None else [("grpc.max_connection_age_ms", int(max_connection_age * 1000))]
     return [
+        *age,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener that takes half the streams

@@ -72,6 +72,18 @@ def test_it_records_when_asked_to(chain: Path, tmp_path: Path) -> None:
     assert log.endswith(f"recorded 0 in {capture}\n")
 
 
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_either_front_serves(run: Callable[..., Any], chain: Path, front: str) -> None:
+    with serving(chain, "--listen", "127.0.0.1:0", "--front", front, "--max-connection-age", "30m") as process:
+        (address,) = ready(process)
+        assert run("health", address).status == 0
+
+
+def test_a_certificate_without_its_key_is_exit_2(run: Callable[..., Any], chain: Path) -> None:
+    ran = run("serve", chain, "--tls-certificate", "server.pem")
+    assert (ran.status, ran.err) == (2, "TLS takes both --tls-certificate and --tls-key\n")
+
+
 def test_an_address_in_use_is_exit_2(chain: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"

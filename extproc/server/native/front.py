@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from extproc.errors import ServerError
 from extproc.server.listen import check_address, clear_stale_socket, inode_of, remove_socket, socket_mode
@@ -16,6 +16,7 @@ from extproc.server.native.health import Health, Status
 from extproc.server.native.limits import Http2Limits
 from extproc.server.native.protocol import Http2Protocol
 from extproc.server.session import Service
+from extproc.server.tls import Certificates, names_of
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from extproc.guard import Limits
     from extproc.observe import Observer
     from extproc.server.listen import SocketMode
+    from extproc.server.tls import Tls
 
 __all__ = ["NativeFront"]
 
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _BACKLOG = 1024
+_AGE_JITTER = 0.1
+"""So that the connections of a fleet do not end together."""
 _LAST_WORDS = 2.0
 """Seconds after the grace in which connections still get to close properly."""
 
@@ -57,6 +61,9 @@ class NativeFront:
         socket_mode: SocketMode = 0o660,
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
         grace: float = 10.0,
+        stall: float | None = 0.1,
+        tls: Tls | None = None,
+        max_connection_age: float | None = None,
         http2: Http2Limits | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -72,21 +79,27 @@ class NativeFront:
             socket_mode: permissions of unix sockets.
             max_message_bytes: the largest message taken; more than Envoy's buffer limit.
             grace: seconds that exchanges under way get to finish when the front is left.
+            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
+            tls: certificates; without them, anybody who can connect is trusted and heard.
+            max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
             http2: what a peer may do.
             rng: varies the age of connections.
 
         Raises:
-            ServerError: an address is malformed, or there is none.
+            ServerError: an address is malformed, or there is none; certificates cannot be used.
         """
         if not listen:
             raise ServerError("there is no address to listen on")
         self.addresses = [check_address(address) for address in listen]
         self.counters: Counter[str] = Counter()
         self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits)
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, stall=stall)
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
         self._http2 = http2 or Http2Limits()
+        self._tls = tls
+        self._certificates = None if tls is None else Certificates(tls)
+        self._max_connection_age = max_connection_age
         self._rng = rng or random.Random()  # noqa: S311 (spreads load, guards nothing)
         self._health = Health()
         self._connect = partial(
@@ -109,6 +122,7 @@ class NativeFront:
         async with AsyncExitStack() as exits:
             await self._chain.start()
             exits.push_async_callback(self._chain.stop)
+            exits.enter_context(self._service.watchdog)
             exits.push_async_callback(self._finish)
             self.addresses = [await self._bind(address, exits) for address in self.addresses]
             for service in ("", SERVICE):
@@ -139,12 +153,14 @@ class NativeFront:
                 path = address.removeprefix("unix:")
                 clear_stale_socket(path)
                 with socket_mode(path, self._socket_mode):
-                    server = await loop.create_unix_server(self._accept, path, backlog=_BACKLOG)
+                    server = await loop.create_unix_server(self._accept, path, backlog=_BACKLOG, **self._security())
                 exits.callback(remove_socket, path, inode_of(path))
                 exits.callback(server.close)
                 return address
             host, _, port = address.rpartition(":")
-            server = await loop.create_server(self._accept, host.strip("[]"), int(port), backlog=_BACKLOG)
+            server = await loop.create_server(
+                self._accept, host.strip("[]"), int(port), backlog=_BACKLOG, **self._security()
+            )
         except OSError as error:
             raise ServerError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
         exits.callback(server.close)
@@ -154,15 +170,31 @@ class NativeFront:
         return Http2Protocol(
             self._connect,
             age=self._age(),
-            admit=lambda _: True,
+            admit=self._admit,
             opened=self._protocols.add,
             closed=self._closed,
         )
 
+    def _security(self) -> dict[str, Any]:
+        if self._certificates is None:
+            return {}
+        return {"ssl": self._certificates.context, "ssl_handshake_timeout": self._http2.preface_timeout}
+
+    def _admit(self, transport: asyncio.BaseTransport) -> bool:
+        """Whether a peer may stay after its TLS handshake."""
+        if self._tls is None:
+            return True
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
+            self.counters["tls.no_h2"] += 1
+            return False
+        if not self._tls.allows(names_of(transport.get_extra_info("peercert") or {})):
+            self.counters["tls.client_name"] += 1
+            return False
+        return True
+
     def _age(self) -> float | None:
-        if self._http2.age is None:
-            return None
-        return self._http2.age * (1 + self._http2.age_jitter * self._rng.uniform(-1, 1))
+        age = self._max_connection_age
+        return None if age is None else age * self._rng.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
 
     def _closed(self, protocol: Http2Protocol) -> None:
         self._protocols.discard(protocol)

@@ -52,8 +52,6 @@ class Http2Limits:
         keepalive_time: seconds of silence after which the peer is asked whether it is there.
         keepalive_timeout: seconds in which it has to answer.
         idle: seconds without a stream after which a connection is closed, gracefully.
-        age: seconds after which a connection is closed, gracefully; None: never.
-        age_jitter: fraction by which `age` is varied, so that the connections of a fleet do not end together.
         age_grace: seconds that streams get to finish on a connection that is closed for its age.
     """
 
@@ -81,8 +79,6 @@ class Http2Limits:
     keepalive_time: float = 60.0
     keepalive_timeout: float = 20.0
     idle: float = 3600.0
-    age: float | None = None
-    age_jitter: float = 0.1
     age_grace: float = 30.0
 
 
