@@ -9,13 +9,21 @@ from __future__ import annotations
 # pyright: reportPrivateUsage=false
 import asyncio
 import inspect
-from collections.abc import Awaitable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from extproc.exchange import Exchange
 
 __all__ = ["Steps", "drive", "go_on", "wait"]
+
+_CLEANUP_SECONDS = 0.1
+"""What a hook that is cancelled has left to clean up; less than Envoy waits longer than the chain."""
+
+_logger = logging.getLogger("extproc.machine")
 
 _T = TypeVar("_T")
 
@@ -55,40 +63,72 @@ def wait(exchange: Exchange, awaitable: Awaitable[_T], seconds: float) -> Steps[
         TimeoutError: it took longer than `seconds`.
     """
     lane = exchange._lane
-    limited = _limited(awaitable, seconds)
     try:
-        value: _T = yield _InTurn(exchange, limited)
+        value: _T = yield _InTurn(exchange, awaitable, seconds)
     finally:
         exchange._lane = lane
-        limited.close()  # where the driver was cancelled before it began, neither has run
         if inspect.iscoroutine(awaitable):
-            awaitable.close()
+            awaitable.close()  # where the driver was cancelled before it began, it has not run
     return value
 
 
-async def _limited(awaitable: Awaitable[_T], seconds: float) -> _T:
-    async with asyncio.timeout(seconds):
-        return await awaitable
-
-
 class _InTurn(Awaitable[Any]):
-    """A coroutine that shares an exchange with one of the other direction: each finds its own lane when it goes on."""
+    """A hook that shares an exchange with one of the other direction: each finds its own lane when it goes on.
 
-    def __init__(self, exchange: Exchange, coroutine: Coroutine[Any, Any, Any]) -> None:
+    One that has used up its time is cancelled, and gets a moment to clean up. If it still waits after that, it is
+    closed: whoever waits for it must not wait for ever.
+    """
+
+    def __init__(self, exchange: Exchange, awaitable: Awaitable[Any], seconds: float) -> None:
         self._exchange = exchange
         self._lane = exchange._lane
-        self._coroutine = coroutine
+        self._awaitable = awaitable
+        self._seconds = seconds
+        self._insisted = False
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        value: Any = None
-        error: BaseException | None = None
-        while True:
-            self._exchange._lane = self._lane
-            try:
-                waited = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                value, error = (yield waited), None
-            except BaseException as thrown:  # noqa: BLE001 (it belongs to the coroutine)
-                value, error = None, thrown
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (steps are driven in one)
+        cancelled_before = task.cancelling()
+        limit = asyncio.timeout(self._seconds)
+        coroutine = _limited(self._awaitable, limit)
+        step: Callable[[], Any] = partial(coroutine.send, None)
+        last_moment: asyncio.TimerHandle | None = None
+        try:
+            while not self._insisted:
+                self._exchange._lane = self._lane
+                waited = step()
+                if limit.expired() and last_moment is None:
+                    last_moment = asyncio.get_running_loop().call_later(_CLEANUP_SECONDS, self._insist, task)
+                try:
+                    step = partial(coroutine.send, (yield waited))
+                except BaseException as error:  # noqa: BLE001 (it belongs to the coroutine)
+                    step = partial(coroutine.throw, error)
+            task.uncancel()
+            self._close(coroutine)
+        except Exception as end:
+            if task.cancelling() > cancelled_before:  # the exchange is over, and the hook made nothing of it
+                raise asyncio.CancelledError from end
+            if isinstance(end, StopIteration):
+                return end.value
+            raise
+        finally:
+            if last_moment is not None:
+                last_moment.cancel()
+
+    def _insist(self, task: asyncio.Task[Any]) -> None:
+        self._insisted = True
+        task.cancel()
+
+    def _close(self, coroutine: Coroutine[Any, Any, Any]) -> NoReturn:
+        link = self._lane.link
+        name = link.name if link is not None else ""
+        _logger.error("exchange %s: filter %r was cancelled and went on: its hook is closed", self._exchange.id, name)
+        with suppress(RuntimeError):  # it would not even be closed, and stays where it is
+            coroutine.close()
+        raise TimeoutError("it was cancelled, and went on")
+
+
+async def _limited(awaitable: Awaitable[_T], limit: asyncio.Timeout) -> _T:
+    async with limit:
+        return await awaitable
