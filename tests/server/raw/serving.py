@@ -1,0 +1,79 @@
+"""A native front to try things on, and proof that whatever was done to it left nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from extproc import Chain, Exchange, Filter
+from extproc.server.native import NativeFront
+from tests.server.raw.peer import Peer
+from tests.server.raw.requests import check
+
+
+class Tag(Filter):
+    """Needs nothing but headers."""
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        exchange.request.headers["x-tag"] = "on"
+
+
+class Upper(Filter):
+    """Answers a body with one as long."""
+
+    def on_request_body(self, exchange: Exchange) -> None:
+        exchange.request.body = exchange.request.body.upper()
+
+
+class Loud(logging.Handler):
+    """Keeps what was logged with a traceback: a peer, whatever it does, is no error of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.records.append(record)
+
+
+@asynccontextmanager
+async def serving(*filters: Filter, **options: Any) -> AsyncIterator[NativeFront]:
+    """A front with these filters, which at the end holds nothing any more and has logged no error."""
+    unhandled: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    loud = Loud()
+    logging.getLogger().addHandler(loud)
+    before = _tasks()
+    try:
+        async with NativeFront(Chain(filters or (Tag(), Upper()), timeout=30), **{"grace": 0.0, **options}) as front:
+            yield front
+            await emptied(front)
+        assert _tasks() <= before
+        assert not unhandled
+        assert not loud.records
+    finally:
+        logging.getLogger().removeHandler(loud)
+        loop.set_exception_handler(None)
+
+
+def _tasks() -> set[asyncio.Task[Any]]:
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+async def emptied(front: NativeFront) -> None:
+    """Waits until all connections are gone, and what they held with them."""
+    async with asyncio.timeout(5):
+        while front.gauges()["connections"]:
+            await asyncio.sleep(0.001)
+    assert set(front.gauges().values()) == {0}, front.gauges()
+
+
+async def healthy(peer: Peer, stream: int) -> None:
+    """A call on a stream of this connection is served."""
+    peer.send(check(stream))
+    assert (await peer.answer(stream)).status == "0"
