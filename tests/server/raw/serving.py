@@ -41,8 +41,14 @@ class Loud(logging.Handler):
 
 
 @asynccontextmanager
-async def serving(*filters: Filter, **options: Any) -> AsyncIterator[NativeFront]:
-    """A front with these filters, which at the end holds nothing any more and has logged no error."""
+async def serving(*filters: Filter, clients_leave: bool = True, **options: Any) -> AsyncIterator[NativeFront]:
+    """A front with these filters, which at the end holds nothing any more and has logged no error.
+
+    Args:
+        filters: of its chain; by default some that answer everything.
+        clients_leave: they are gone when the test is over; else the front has to make them.
+        options: of the front.
+    """
     unhandled: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
@@ -52,7 +58,9 @@ async def serving(*filters: Filter, **options: Any) -> AsyncIterator[NativeFront
     try:
         async with NativeFront(Chain(filters or (Tag(), Upper()), timeout=30), **{"grace": 0.0, **options}) as front:
             yield front
-            await emptied(front)
+            if clients_leave:
+                await emptied(front)
+        assert set(front.gauges().values()) == {0}
         assert _tasks() <= before
         assert not unhandled
         assert not loud.records

@@ -72,7 +72,7 @@ _HEADERS = [
         "HEADERS: padding longer than the block",
         "6.2: padding that exceeds the frame is a connection error PROTOCOL_ERROR",
         frame(Kind.HEADERS, PADDED | PRIORITIZED | END_HEADERS, 1, bytes([len(_CHECK) + 1]) + bytes(5) + _CHECK),
-        Fails(Code.PROTOCOL_ERROR),
+        Fails(Code.PROTOCOL_ERROR, Code.FRAME_SIZE_ERROR),
     ),
     case(
         "HEADERS: END_STREAM counts before CONTINUATION",

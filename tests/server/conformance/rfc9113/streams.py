@@ -106,42 +106,37 @@ _IDENTIFIERS = [
 ]
 
 
-def _all_at_once(peer: Peer) -> bytes:
-    most = peer.settings[Setting.MAX_CONCURRENT_STREAMS]
-    return b"".join(call(1 + 2 * number, WATCH_PATH) for number in range(most))
+def _most(peer: Peer) -> int:
+    return peer.settings[Setting.MAX_CONCURRENT_STREAMS]
 
 
-def _one_more(peer: Peer) -> bytes:
-    return check(1 + 2 * peer.settings[Setting.MAX_CONCURRENT_STREAMS])
+def _all_at_once_and_one_more(peer: Peer) -> bytes:
+    return b"".join(call(1 + 2 * number, WATCH_PATH) for number in range(_most(peer) + 1))
 
 
-def _another(peer: Peer) -> bytes:
-    return rst_stream(1) + check(3 + 2 * peer.settings[Setting.MAX_CONCURRENT_STREAMS])
-
-
-class _OneMore:
-    """The stream over the limit is refused, and the next, once another has gone, is served."""
-
-    def __init__(self, expected: type[Resets | Answers]) -> None:
-        self.expected = expected
+class _RefusesTheLast:
+    """The stream over the limit is refused."""
 
     async def met(self, peer: Peer) -> None:
-        most = peer.settings[Setting.MAX_CONCURRENT_STREAMS]
-        if self.expected is Resets:
-            await Resets(Code.REFUSED_STREAM, stream=1 + 2 * most).met(peer)
-        else:
-            await Answers(stream=3 + 2 * most).met(peer)
+        await Resets(Code.REFUSED_STREAM, stream=1 + 2 * _most(peer)).met(peer)
+
+
+class _ServesAnother:
+    """Once a stream has gone, another is served."""
+
+    async def met(self, peer: Peer) -> None:
+        stream = 3 + 2 * _most(peer)
+        peer.send(rst_stream(1) + check(stream))
+        await Answers(stream=stream).met(peer)
 
 
 _CONCURRENCY = [
     case(
         "as many as announced",
         "5.1.2: a stream over the limit is refused, and closed ones no longer count",
-        _all_at_once,
-        _one_more,
-        _OneMore(Resets),
-        _another,
-        _OneMore(Answers),
+        _all_at_once_and_one_more,
+        _RefusesTheLast(),
+        _ServesAnother(),
     ),
     case(
         "the limit of the client",
