@@ -2,13 +2,14 @@
 
 PYTHON ?= python3
 WORKERS ?= auto
+FUZZ_FACTOR ?= 1000
 BIN := .venv/bin
 TEST_STAMP := .venv/installed-dev
 DEMO_STAMP := .venv/installed-demo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint proto clean
+.PHONY: help demo test fuzz bench lint proto clean
 
 # pip reads the file for the build backend too, which -c does not reach.
 PIP_INSTALL = PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -23,6 +24,9 @@ demo: $(DEMO_STAMP) ## A real Envoy calls four Python filters; its traffic is re
 
 test: $(TEST_STAMP) ## All tests, those against the real Envoy among them
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+fuzz: $(TEST_STAMP) ## What `make test` tries for seconds, for hours: FUZZ_FACTOR times as much
+	FUZZ_FACTOR=$(FUZZ_FACTOR) $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/server/fuzz
 
 bench: $(DEMO_STAMP) ## What a filter costs, through the real Envoy: a table, and benchmarks/results.json
 	$(BIN)/python -m benchmarks

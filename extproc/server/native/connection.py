@@ -380,7 +380,8 @@ class Connection:
             raise ConnectionFault(fault.code, fault.why)
         _logger.info("stream %d is reset: %s (%s)", stream_id, fault.why, fault.code.name)
         self.spend("resets")
-        self.send_reset(stream_id, fault.code)
+        if stream_id not in self.resets:  # once is enough
+            self.send_reset(stream_id, fault.code)
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.drop(stream)

@@ -83,6 +83,12 @@ _STATES = [
         Alive(),
     ),
     case(
+        "reset once",
+        "5.4.2: one RST_STREAM is enough",
+        _MALFORMED + priority(1, on=1) + frame(Kind.PRIORITY, 0, 1, b"?"),
+        _ResetOnce(),
+    ),
+    case(
         "no RST_STREAM for RST_STREAM",
         "5.4.2: an endpoint must not send RST_STREAM in response to RST_STREAM",
         post(1) + rst_stream(1, Code.PROTOCOL_ERROR),
