@@ -15,7 +15,7 @@ from tests.envoy.modelled import modelled
 from tests.envoy.observed import Observed
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
-from tests.envoy.tables import MODULES
+from tests.envoy.tables import MODULES, SCENARIOS
 
 __all__ = ["main"]
 
@@ -36,12 +36,16 @@ def main() -> int:
 
 
 def _chosen(names: list[str]) -> list[Scenario]:
+    modules = {scenario.name: module for module, table in MODULES.items() for scenario in table.SCENARIOS}
     return [
         scenario
-        for module, table in MODULES.items()
-        for scenario in table.SCENARIOS
-        if not names or any(name[1:] in module if name.startswith("@") else name in scenario.name for name in names)
+        for scenario in SCENARIOS
+        if not names or any(_is_meant(name, scenario, modules[scenario.name.removesuffix("-http2")]) for name in names)
     ]
+
+
+def _is_meant(name: str, scenario: Scenario, module: str) -> bool:
+    return name[1:] in module if name.startswith("@") else name in scenario.name
 
 
 async def _run(scenarios: list[Scenario], *, show: bool) -> int:

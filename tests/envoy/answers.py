@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf import text_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.json_format import ParseDict
 
@@ -19,6 +20,7 @@ __all__ = [
     "beside",
     "more_time",
     "mutate",
+    "parsed",
     "say",
     "stream",
     "stream_now",
@@ -104,6 +106,11 @@ def stream(phase: Phase, body: bytes = b"", *, end: bool = False, without_messag
     piece.end_of_stream = end
     piece.end_of_stream_without_message = without_message
     return response
+
+
+def parsed(text: str) -> ProcessingResponse:
+    """A response in protobuf's text format, as `tests.envoy.source` writes it."""
+    return text_format.Parse(text, ProcessingResponse())
 
 
 def beside(

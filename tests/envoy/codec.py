@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from extproc.messages import RawHeaders
 from tests.envoy.received import Data, Head, Part, Trailers
 
 __all__ = ["arriving"]
@@ -34,16 +35,21 @@ def _over_http2(parts: Sequence[Part]) -> Iterator[Part]:
     """A piece a frame, and the last one says that it is; headers of HTTP/1.1 connections are not sent."""
     for part in parts:
         if isinstance(part, Head):
-            yield Head([item for item in part.headers if item[0] != "transfer-encoding"], part.end)
+            yield Head(_cookies_last(part.headers), part.end)
         elif isinstance(part, Trailers):
-            yield part
+            yield Trailers(_cookies_last(part.headers))
         else:
             yield from _frames(part)
+
+
+def _cookies_last(headers: RawHeaders) -> RawHeaders:
+    """Cookies may come in several headers, which are put together in the end."""
+    kept = [item for item in headers if item[0] not in ("transfer-encoding", "cookie")]
+    return [*kept, *(item for item in headers if item[0] == "cookie")]
 
 
 def _frames(piece: Data) -> Iterator[Data]:
     for start in range(0, len(piece.data) or 1, _FRAME_BYTES):
         data = piece.data[start : start + _FRAME_BYTES]
         last = start + _FRAME_BYTES >= len(piece.data)
-        if data or (last and piece.end):
-            yield Data(data, piece.end and last)
+        yield Data(data, piece.end and last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from extproc.envoy.model import ExtProcConfig
@@ -31,6 +31,11 @@ PING = "ping"
 GIVEN: dict[str, dict[str, Any]] = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
 """Dynamic metadata that is there before the processor is asked."""
 
+_READ_LIMIT = 1024 * 1024
+"""With HTTP/2, all that this limits is how much Envoy reads at once; less, and it would cut frames into pieces."""
+_SMALLEST_WINDOW = 65535
+_RESPONSE_HEADERS = 60 * 1024
+
 TOLD = ("told", "other")
 """Namespaces of dynamic metadata that are looked at when all is over."""
 
@@ -45,6 +50,18 @@ class Setting:
     """Client and upstream speak HTTP/2; else HTTP/1.1."""
     more: tuple[tuple[str, Any], ...] = field(default=())
     """Fields of the ext_proc filter that the model knows nothing of."""
+
+    @property
+    def effective(self) -> ExtProcConfig:
+        """The configuration with the limits that HTTP/2 has of its own.
+
+        A stream's window limits how much of a body is held, and of a response there may be 60 KiB of headers, not 80.
+        """
+        if not self.http2:
+            return self.config
+        responses = replace(self.config.response_limits, header_bytes=_RESPONSE_HEADERS)
+        limit = max(self.config.buffer_limit, _SMALLEST_WINDOW)
+        return replace(self.config, buffer_limit=limit, response_limits=responses)
 
 
 def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[str, str]) -> str:
@@ -97,7 +114,7 @@ def _pinged() -> dict[str, Any]:
 def _listener(name: str, setting: Setting) -> dict[str, Any]:
     return {
         **_on_a_free_port(name, _manager(name, setting)),
-        "per_connection_buffer_limit_bytes": setting.config.buffer_limit,
+        "per_connection_buffer_limit_bytes": _READ_LIMIT if setting.http2 else setting.config.buffer_limit,
     }
 
 
@@ -111,11 +128,15 @@ def _on_a_free_port(name: str, manager: dict[str, Any]) -> dict[str, Any]:
 
 def _manager(name: str, setting: Setting) -> dict[str, Any]:
     config = setting.config
-    codec = {"codec_type": "HTTP2"} if setting.http2 else {"http_protocol_options": {"enable_trailers": True}}
+    codec: dict[str, Any] = {"codec_type": "HTTP1", "http_protocol_options": {"enable_trailers": True}}
+    if setting.http2:
+        codec = {
+            "codec_type": "HTTP2",
+            "http2_protocol_options": {"initial_stream_window_size": setting.effective.buffer_limit},
+        }
     return {
         "@type": _HCM,
         "stat_prefix": name,
-        "codec_type": "HTTP1",
         **codec,
         "max_request_headers_kb": config.request_limits.header_bytes // 1024,
         "common_http_protocol_options": {"max_headers_count": config.request_limits.header_count},

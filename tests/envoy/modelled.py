@@ -51,7 +51,7 @@ class _ModelStage:
     """One exchange."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.exchange: Exchange = EnvoyModel(scenario.config).begin(scenario.context)
+        self.exchange: Exchange = EnvoyModel(scenario.setting.effective).begin(scenario.context)
         self._http2 = scenario.http2
         self._request = scenario.request
         self._behave: Behaviour = scenario.behaviour()
@@ -70,7 +70,7 @@ class _ModelStage:
         gone = Direction.RESPONSE in self._gone
         if message is None:
             return Received(state=RESET if exchange.reset or gone else UNDER_WAY)
-        message = (over_http2 if self._http2 else over_http1)(message, self._request)
+        message = over_http2(message) if self._http2 else over_http1(message, self._request)
         to_head = self._request.get(":method") == b"HEAD"
         ended = exchange.response.sent.ended and (self._http2 or to_head or not _short(message))
         return _received(message, COMPLETE if ended else RESET if exchange.reset or gone else UNDER_WAY)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from tests.envoy.scenario import Scenario
 
-__all__ = ["MODULES", "SCENARIOS"]
+__all__ = ["HTTP1_ONLY", "MODULES", "SCENARIOS"]
 
 _FOLDER = Path(__file__).parent / "scenarios"
 
@@ -24,4 +25,24 @@ MODULES: dict[str, ModuleType] = {
 }
 """By their path below ``scenarios``."""
 
-SCENARIOS: list[Scenario] = [scenario for module in MODULES.values() for scenario in module.SCENARIOS]
+_WRITTEN: list[Scenario] = [scenario for module in MODULES.values() for scenario in module.SCENARIOS]
+
+_TOO_MANY = "over HTTP/2, Envoy resets such a request before any filter sees it"
+HTTP1_ONLY = {
+    "too-many-already-unedited": _TOO_MANY,
+    "too-many-already-fails-on-any-edit": _TOO_MANY,
+    "too-many-already-cured": _TOO_MANY,
+    "filter-edits-a-header-where-there-are-too-many-already": _TOO_MANY,
+    "append-to-set-cookie-and-what-follows": "over HTTP/2, trailers must not have `te`",
+}
+"""Scenarios that cannot be had over HTTP/2, and why."""
+
+SCENARIOS = [
+    *_WRITTEN,
+    *(
+        replace(scenario, name=f"{scenario.name}-http2", http2=True)
+        for scenario in _WRITTEN
+        if scenario.name not in HTTP1_ONLY
+    ),
+]
+"""As they are written, over HTTP/1.1, and the same over HTTP/2."""

@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from extproc.envoy.model.values import HttpMessage
-
-if TYPE_CHECKING:
-    from extproc.messages import RawHeaders
 
 __all__ = ["over_http2"]
 
-_CONNECTION = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
-"""Headers of HTTP/1.1 connections, which HTTP/2 has no place for."""
-_REQUEST_LINE = (":authority", ":method", ":path", ":scheme")
+_HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
+"""What only HTTP/1.1 connections have."""
 
 
-def over_http2(message: HttpMessage, answering: HttpMessage | None = None) -> HttpMessage:
-    """The message as the other end reads it out of the frames: a content-length is a header among others.
+def over_http2(message: HttpMessage) -> HttpMessage:
+    """The message as the other end reads it out of the frames.
 
-    Args:
-        message: what left the filter.
-        answering: the request to which it is the response; None: it is a request itself.
+    Envoy sends the headers as they stand, a content-length or a ``:method`` of a response among them, true or not.
     """
-    bodiless = answering is not None and answering.get(":method") == b"HEAD"
-    body, trailers = message.body, message.trailers or None
-    return HttpMessage(
-        _sent(message.headers, response=answering is not None),
-        () if bodiless or not body else (body,),
-        None if bodiless else trailers,
-    )
-
-
-def _sent(headers: RawHeaders, *, response: bool) -> RawHeaders:
-    line = (":status",) if response else _REQUEST_LINE
-    sent: RawHeaders = []
-    for name, value in headers:
-        if name.startswith(":"):
-            sent += [(name, b"%d" % int(value) if response else value)] if name in line else []
-        elif name not in _CONNECTION:
-            sent.append((name, value))
-    return sent
+    headers = [item for item in message.headers if item[0] not in _HOP_BY_HOP]
+    return HttpMessage(headers, (message.body,) if message.body else (), message.trailers or None)
