@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -138,7 +137,7 @@ _trailers = st.none() | st.lists(st.tuples(st.sampled_from(_NAMES), st.just(b"t"
 
 
 def _requests() -> st.SearchStrategy[HttpMessage]:
-    def build(
+    def build(  # noqa: PLR0917 (Hypothesis gives them by position)
         method: str, path: str, fields: RawHeaders, grpc: bool, body: list[bytes], framing: str, trailers: Any
     ) -> HttpMessage:
         line = [(":authority", b"ex"), (":path", path.encode()), (":method", method.encode()), (":scheme", b"http")]

@@ -56,24 +56,26 @@ class _ModelStage:
         self._request = scenario.request
         self._behave: Behaviour = scenario.behaviour()
         self._heard: list[Message] = []
+        self._unread: dict[Direction, list[Part]] = {direction: [] for direction in Direction}
         services = [said.grpc_service for said in scenario.config.per_route if said.grpc_service is not None]
         self._unreachable = services[-1:] == [NOBODY]
-        self._gone: set[Direction] = set()
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
-        self.details = ""
+
+    @property
+    def details(self) -> str:
+        return self.exchange.details.replace(*_BY_WHOM) if self._unreachable else self.exchange.details
 
     @property
     def client(self) -> Received:
         exchange = self.exchange
-        message = exchange.response.sent.message()
-        gone = Direction.RESPONSE in self._gone
+        message, state = exchange.response.sent.message(), RESET if exchange.reset else UNDER_WAY
         if message is None:
-            return Received(state=RESET if exchange.reset or gone else UNDER_WAY)
+            return Received(state=state)
         message = over_http2(message) if self._http2 else over_http1(message, self._request)
         to_head = self._request.get(":method") == b"HEAD"
         ended = exchange.response.sent.ended and (self._http2 or to_head or not _short(message))
-        return _received(message, COMPLETE if ended else RESET if exchange.reset or gone else UNDER_WAY)
+        return _received(message, COMPLETE if ended else state)
 
     @property
     def upstream(self) -> Received | None:
@@ -83,8 +85,7 @@ class _ModelStage:
         message = over_http2(message) if self._http2 else _sorted(over_http1(message))
         if self.exchange.request.sent.ended and (self._http2 or not _short(message)):
             return _received(message, COMPLETE)
-        broken = self.exchange.request.closed or self.exchange.over or self._gone
-        return _received(message, RESET if broken else UNDER_WAY)
+        return _received(message, RESET if self.exchange.request.closed or self.exchange.over else UNDER_WAY)
 
     async def send(self, parts: Sequence[Part]) -> None:
         await self._come(Direction.REQUEST, parts)
@@ -101,43 +102,56 @@ class _ModelStage:
         await self._settle()
 
     async def pass_(self, seconds: float) -> None:
-        self.exchange._clock.now += seconds
+        self.exchange.pass_time(seconds)
         await self._settle()
 
     async def leave(self, *, upstream: bool) -> None:
-        self._gone.add(Direction.RESPONSE)
-        self.details = "downstream_remote_disconnect"
-        self.exchange._filter.stream.close()
+        if upstream:
+            self.exchange.upstream_left(http2=self._http2)
+        else:
+            self.exchange.client_left()
+        await self._settle()
 
     def moment(self, move: str) -> Moment:
         heard, self._heard = self._heard, []
         stream = self.exchange._filter.stream
-        if Direction.RESPONSE not in self._gone:
-            self.details = self.exchange.details.replace(*_BY_WHOM) if self._unreachable else self.exchange.details
         reached = bool(stream.counters["streams_started"]) and not self._unreachable
-        hung_up = reached and (not stream.is_open or self.exchange.over)
-        return Moment(move, heard, self.upstream, self.client, hung_up)
+        return Moment(move, heard, self.upstream, self.client, hung_up=reached and not stream.is_open)
 
     async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
         unsent = self.exchange.request.sent.headers is None
-        for part in arriving(parts, http2=self._http2):
-            if isinstance(part, Head):
-                self.exchange.headers(direction, part.headers, end=part.end)
-            elif isinstance(part, Trailers):
-                self.exchange.trailers(direction, part.headers)
-            else:
-                self.exchange.data(direction, part.data, end=part.end)
+        self._unread[direction] += parts
         await self._settle(unsent=unsent)
 
     async def _settle(self, *, unsent: bool = False) -> None:
-        """Lets the processor react to everything that it is told."""
-        while self.exchange.said:
+        """Lets Envoy read what there is, and the processor react to everything that it is told."""
+        while self._read() or self.exchange.said:
+            if not self.exchange.said:
+                continue
             message = self.exchange.said.popleft()
             if self._unreachable:
                 self._answer([_UNREACHABLE], unsent=unsent)
                 continue
             self._heard.append(message)
             self._answer(await self._behave(message))
+
+    def _read(self) -> bool:
+        """Whether there was something; what has come of an HTTP/2 stream is read at once."""
+        for direction, unread in self._unread.items():
+            if unread and (self._http2 or self.exchange.reads(direction)):
+                self._unread[direction] = []
+                self._give(direction, arriving(unread, http2=self._http2))
+                return True
+        return False
+
+    def _give(self, direction: Direction, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if isinstance(part, Head):
+                self.exchange.headers(direction, part.headers, end=part.end)
+            elif isinstance(part, Trailers):
+                self.exchange.trailers(direction, part.headers)
+            else:
+                self.exchange.data(direction, part.data, end=part.end)
 
     def _answer(self, actions: Sequence[Action], *, unsent: bool = False) -> None:
         """The processor does something, all of it in one go."""
