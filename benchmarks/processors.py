@@ -1,109 +1,109 @@
-"""The processors that are measured, each in a process of its own: ``python -m benchmarks.processors NAME``.
+"""A processor that is measured, in a process of its own: ``python -m benchmarks.processors FRONT NAME LISTEN``.
 
-Writes the address it listens on to standard output, then answers each line on standard input with the CPU seconds it
-has used, user and system together, all threads; ends with its standard input.
+FRONT is ``bare``, ``grpcio`` or ``native``; NAME one of `BARE` or of `CHAINS`. Writes the address it listens on to
+standard output, then answers each line on standard input with a line of JSON, a `Usage`; ends with its standard input.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import resource
+import subprocess
 import sys
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from os import getpid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
-import grpc.aio
-
-from extproc import Chain, Exchange, Filter
-from extproc.server import GrpcioFront
-from extproc.wire import PROCESS, SERVICE
-from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
+    from contextlib import AbstractAsyncContextManager
+
+__all__ = ["Usage"]
+
+_KIB = 1024
 
 
-class SetOneHeader(Filter):
-    """The same work as the bare servicer's."""
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process has used so far, or holds.
 
-    def on_request_headers(self, exchange: Exchange) -> None:
-        """Sets one header."""
-        exchange.request.headers["x-bench"] = "1"
+    Attributes:
+        cpu: seconds, user and system together, all threads.
+        memory: resident bytes; 0 unless a census was asked for, like what follows.
+        tasks: asyncio's.
+        sessions: live objects that stand for a gRPC stream.
+    """
 
-
-async def bare(
-    requests: AsyncIterator[ProcessingRequest], _: grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
-) -> AsyncIterator[ProcessingResponse]:
-    """What one would write by hand with grpc.aio and no SDK: sets one request header."""
-    async for request in requests:
-        response = ProcessingResponse()
-        if request.WhichOneof("request") == "request_headers":
-            option = response.request_headers.response.header_mutation.set_headers.add()
-            option.header.key = "x-bench"
-            option.header.raw_value = b"1"
-        yield response
+    cpu: float
+    memory: int = 0
+    tasks: int = 0
+    sessions: int = 0
 
 
-async def serve_bare() -> None:
-    """The bare echo servicer."""
-    server = grpc.aio.server()
-    handler = grpc.stream_stream_rpc_method_handler(
-        bare,
-        request_deserializer=ProcessingRequest.FromString,
-        response_serializer=ProcessingResponse.SerializeToString,
-    )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {PROCESS: handler}),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    await report_cpu(f"127.0.0.1:{port}")
-    await server.stop(0)
+def cpu() -> Usage:
+    """The CPU time alone: cheap, so that asking costs nothing that would be seen."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return Usage(usage.ru_utime + usage.ru_stime)
 
 
-async def serve_chain(chain: Chain) -> None:
-    """A chain on the grpcio front."""
-    async with GrpcioFront(chain, grace=0) as front:
-        await report_cpu(front.addresses[0])
+def census() -> Usage:
+    """All of it, after garbage has been collected."""
+    gc.collect()
+    sessions = sum(type(item).__name__ == "Session" for item in gc.get_objects())
+    return Usage(cpu().cpu, resident(getpid()), len(asyncio.all_tasks()), sessions)
 
 
-def one_filter() -> Chain:
-    """The work of the bare servicer, through the SDK."""
-    return Chain([SetOneHeader()])
+def resident(pid: int) -> int:
+    """Resident memory of a process, in bytes."""
+    table = Path(f"/proc/{pid}/statm")
+    if table.exists():
+        return int(table.read_text().split()[1]) * resource.getpagesize()
+    done = subprocess.run(["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, check=True)
+    return int(done.stdout) * _KIB
 
 
-def four_filters() -> Chain:
-    """The chain of the demo: authentication, headers, rate limit, A/B tag."""
-    from extproc_filters import AbTag, ApiKey, EditHeaders, RateLimit  # noqa: PLC0415 (not for the bare one)
+@asynccontextmanager
+async def _serve(front: str, name: str, listen: str) -> AsyncGenerator[str]:
+    """A chain on one of our fronts; yields its address."""
+    from benchmarks.chains import CHAINS  # noqa: PLC0415 (not in the process of a bare servicer)
+    from extproc.server import GrpcioFront  # noqa: PLC0415
 
-    return Chain(
-        [
-            ApiKey.model_validate({"callers": {"bench": "bench-key"}}),
-            EditHeaders.model_validate({"request": {"set": {"x-edge": "bench"}}}),
-            RateLimit.model_validate({"limit": "1000000/second", "key": "header:x-caller"}),
-            AbTag.model_validate(
-                {"salt": "bench", "unit": "header:x-user", "cookie": None, "variants": {"stable": 80, "canary": 20}}
-            ),
-        ]
-    )
+    kind = {"grpcio": GrpcioFront}[front]
+    async with kind(CHAINS[name](), [listen], grace=0) as running:
+        yield running.addresses[0]
 
 
-CHAINS = {"grpcio-1-filter": one_filter, "grpcio-4-filters": four_filters}
+def processor(front: str, name: str, listen: str) -> AbstractAsyncContextManager[str]:
+    """The processor that a row is about; entered, it gives its address."""
+    if front == "bare":
+        from benchmarks.bare import serve_bare  # noqa: PLC0415
+
+        return serve_bare(name, listen)
+    return _serve(front, name, listen)
 
 
-async def report_cpu(address: str) -> None:
-    """Says where it listens, then answers each line on standard input with the CPU seconds used so far."""
+async def main(front: str, name: str, listen: str = "127.0.0.1:0") -> None:
+    """Serves until standard input ends."""
     loop = asyncio.get_running_loop()
-    sys.stdout.write(f"{address}\n")
-    sys.stdout.flush()
-    while await loop.run_in_executor(None, sys.stdin.readline):
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        sys.stdout.write(f"{usage.ru_utime + usage.ru_stime}\n")
-        sys.stdout.flush()
+    over = asyncio.Event()
 
+    def answer() -> None:
+        line = sys.stdin.readline()
+        if line:
+            print(json.dumps(asdict(census() if line.strip() else cpu())), flush=True)
+        else:
+            loop.remove_reader(sys.stdin)
+            over.set()
 
-def main(name: str) -> None:
-    """Serves the processor called `name`."""
-    asyncio.run(serve_bare() if name == "bare-grpc-aio" else serve_chain(CHAINS[name]()))
+    async with processor(front, name, listen) as address:
+        print(address, flush=True)
+        loop.add_reader(sys.stdin, answer)
+        await over.wait()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""CPU of the processor for a streamed body, by the byte: every chunk comes to the filter and goes back changed."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.chains import HEADERS
+from benchmarks.load import request
+from benchmarks.rounds import Batch, measure
+from benchmarks.subject import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["bodies"]
+
+_STREAMED = {"request_body_mode": "STREAMED"}
+_FULL_DUPLEX = {"request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND"}
+
+ROWS = (
+    Row("bare-grpc-aio-streamed", "bare", "streamed", asks="chunks", modes=_STREAMED),
+    Row("native-streamed", "native", "chunks", modes=_STREAMED),
+    Row("bare-grpc-aio-full-duplex", "bare", "full-duplex", asks="chunks", modes=_FULL_DUPLEX),
+    Row("native-full-duplex", "native", "chunks", modes=_FULL_DUPLEX),
+)
+_MIB = 1024 * 1024
+SIZE = 4 * _MIB
+"""Bytes of each request's body. They are at hand all at once, so Envoy hands them on in the largest chunks it makes."""
+ROUNDS = 12
+EXCHANGES = 6
+CONNECTIONS = 2
+
+
+async def bodies(tell: Callable[[str], object]) -> list[dict[str, Any]]:
+    """A row each: microseconds for a MiB, and the ratio to the bare servicer in the same body mode."""
+    samples = await measure(ROWS, [Batch(request(HEADERS, bytes(SIZE)), EXCHANGES, CONNECTIONS)], ROUNDS, tell)
+    rows: list[dict[str, Any]] = []
+    for row in ROWS:
+        bare = next(other for other in ROWS if other.front == "bare" and other.modes == row.modes)
+        ours, theirs = samples[row.name, 0].cpu, samples[bare.name, 0].cpu
+        rows.append(
+            {
+                "name": row.name,
+                "us_per_mib": round(statistics.median(ours) * 1e6 * _MIB / SIZE),
+                "ratio": round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3),
+            }
+        )
+    return rows
