@@ -15,7 +15,7 @@ from extproc.server.native.frames import (
     unpadded,
 )
 from extproc.server.native.streams import ServerStream
-from extproc.server.native.unserved import Nobody, Plain, Unread
+from extproc.server.native.unserved import NOBODY, Plain, Unread
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
@@ -113,7 +113,7 @@ def _open(connection: Connection, stream_id: int, flags: int, call: Call) -> Non
         stream.inbox = Unread()
         stream.receiver = Plain(stream, call.plain)
     else:
-        stream.receiver = Nobody()
+        stream.receiver = NOBODY
         stream.end(*call.refusal)
     if flags & END_STREAM and stream_id in connection.streams:
         stream.finish()

@@ -30,6 +30,7 @@ from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, call_of
 from extproc.server.native.headers import HeaderBlocks
 from extproc.server.native.limits import Allowance
 from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK
+from extproc.server.native.unserved import NOBODY
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -399,14 +400,16 @@ class Connection:
 
     def drop(self, stream: ServerStream) -> None:
         """A stream is gone before its end."""
+        receiver = stream.receiver
         self._forget(stream)
         if not stream.over:
             stream.over = True
-            stream.receiver.cancel()
+            receiver.cancel()
 
     def _forget(self, stream: ServerStream) -> None:
         del self.streams[stream.id]
         stream.heard = True
+        stream.receiver = NOBODY  # a receiver knows its stream: the cycle would keep both until garbage is collected
         if stream.inbox is not None:
             stream.consumed(stream.inbox.held)
             stream.inbox = None

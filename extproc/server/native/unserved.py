@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from extproc.server.native.grpc import PlainReply
     from extproc.server.native.streams import ServerStream
 
-__all__ = ["Nobody", "Plain", "Unread"]
+__all__ = ["NOBODY", "Plain", "Unread"]
 
 
 class Unread:
@@ -40,8 +40,8 @@ class Plain:
         """Nothing is under way."""
 
 
-class Nobody:
-    """Listens to a stream that was refused."""
+class _Nobody:
+    """Listens to a stream that was refused, or has ended."""
 
     def receive(self, data: bytes) -> None:
         """The stream has ended."""
@@ -51,3 +51,6 @@ class Nobody:
 
     def cancel(self) -> None:
         """Nothing is under way."""
+
+
+NOBODY = _Nobody()
