@@ -19,9 +19,9 @@ from benchmarks.bodies import bodies
 from benchmarks.exchanges import exchanges
 from benchmarks.footprint import footprint
 from benchmarks.h2load import h2load
-from benchmarks.idle import idle
 from benchmarks.latency import latency
 from benchmarks.results import Section, table, write
+from benchmarks.streams import idle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

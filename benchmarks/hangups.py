@@ -1,4 +1,4 @@
-"""``python -m benchmarks.abort``: 100,000 exchanges whose clients break off at random; what is left of them.
+"""``python -m benchmarks.hangups``: 100,000 exchanges whose clients break off at random; what is left of them.
 
 Requests go through a real Envoy to a chain whose hooks suspend, and to an upstream that takes its time. A client closes
 its connection at a random moment, mostly before its response is there, and Envoy resets the stream. The random moments

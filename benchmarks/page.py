@@ -70,8 +70,8 @@ once. What each takes includes the headers that the filters may still look at.
     "abort": """\
 ## Clients that break off
 
-`python -m benchmarks.abort`: requests through a real Envoy to a chain whose hooks suspend; clients close the connection
-at a random moment, and Envoy resets the stream. Afterwards nothing may be left.
+`python -m benchmarks.hangups`: requests through a real Envoy to a chain whose hooks suspend; clients close the
+connection at a random moment, and Envoy resets the stream. Afterwards nothing may be left.
 """,
     "h2load": """\
 ## Without Envoy
@@ -102,7 +102,7 @@ def files() -> dict[Path, str]:
     parts += [f"{_NOTES[name]}\n{_table(name, sections[name])}" for name in TABLES if name in sections]
     return {
         _DOCS / "performance.md": "\n".join([*parts, _METHOD]),
-        _DOCS / "performance.svg": _plot(sections["exchanges"]),
+        _DOCS / "performance.svg": _plot(sections.get("exchanges", [])),
     }
 
 
@@ -115,7 +115,7 @@ def _table(section: str, rows: Section) -> str:
 
 def _plot(rows: Section) -> str:
     items = [Bar(row["name"], row["ratio"], "ours" if row["name"].startswith("native") else "base") for row in rows]
-    place = next(number for number, row in enumerate(rows) if row["name"] == BARE) + 1
+    place = [row["name"] for row in rows].index(BARE) + 1 if rows else 0
     items.insert(place, Bar("grpc-go (elsewhere)", _GO[0], "theirs", upto=_GO[1]))
     return bars("Processor CPU for an exchange", "ratio to a bare grpc.aio servicer; shorter is better", items)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import resource
 import subprocess
 import sys
@@ -70,9 +71,9 @@ def resident(pid: int) -> int:
 async def _serve(front: str, name: str, listen: str) -> AsyncGenerator[str]:
     """A chain on one of our fronts; yields its address."""
     from benchmarks.chains import CHAINS  # noqa: PLC0415 (not in the process of a bare servicer)
-    from extproc.server import GrpcioFront  # noqa: PLC0415
+    from extproc.server import GrpcioFront, NativeFront  # noqa: PLC0415
 
-    kind = {"grpcio": GrpcioFront}[front]
+    kind = {"grpcio": GrpcioFront, "native": NativeFront}[front]
     async with kind(CHAINS[name](), [listen], grace=0) as running:
         yield running.addresses[0]
 
@@ -88,6 +89,7 @@ def processor(front: str, name: str, listen: str) -> AbstractAsyncContextManager
 
 async def main(front: str, name: str, listen: str = "127.0.0.1:0") -> None:
     """Serves until standard input ends."""
+    logging.getLogger("extproc.server").setLevel(logging.CRITICAL)  # a census holds up the loop, as its watchdog says
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
 
