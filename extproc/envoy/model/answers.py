@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from extproc.envoy.model.mutation import Mutation, MutationFailedError
+from extproc.envoy.model.errors import MutationFailedError, SpuriousError
+from extproc.envoy.model.mutation import Mutation
 from extproc.envoy.model.options import RouteCacheAction
 from extproc.envoy.model.state import CallbackState
 from extproc.phases import BodyMode, Direction
@@ -20,17 +21,13 @@ if TYPE_CHECKING:
     from extproc.envoy.model.values import Said
     from extproc.messages import Continue, HeaderEdit
 
-__all__ = ["Answers", "SpuriousError"]
+__all__ = ["Answers"]
 
 _SPURIOUS = "spurious message"
 _NOT_A_PIECE = "spurious message: Normal body mutation response is received while body_mode_ is FULL_DUPLEX_STREAMED"
 _A_PIECE = "spurious message: streamed_response is received while body_mode_ is not FULL_DUPLEX_STREAMED"
 _MISMATCH = "mismatch between content length and the length of the mutated body"
 _NUMBER = re.compile(rb"\s*\+?(\d+)\s*")
-
-
-class SpuriousError(Exception):
-    """An answer comes when none, or another one, is waited for. Its argument says so in Envoy's words."""
 
 
 class Answers:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from extproc.envoy.model.leg import Verdict
 from extproc.envoy.model.state import CallbackState
-from extproc.phases import BodyMode
+from extproc.phases import BodyMode, Direction
 
 if TYPE_CHECKING:
     from extproc.envoy.model.asking import Asking
@@ -36,12 +36,18 @@ class Arrivals:
                 self._asking.ask_headers(state, headers, end=end)
             return Verdict.CONTINUE
         state.body_here = end
+        if self._is_processors_own(state):
+            return Verdict.CONTINUE
         verdict = Verdict.CONTINUE
         if state.send_headers and not self._stream.complete:
             verdict = self._hold_headers(state, headers, end=end)
         if not self._stream.complete and state.drops_content_length:
             headers.remove("content-length")
         return verdict
+
+    def _is_processors_own(self, state: ProcessorState) -> bool:
+        """Whether this is a response that the processor sends itself: nobody asks it about that."""
+        return self._stream.replying and state.direction is Direction.RESPONSE
 
     def _hold_headers(self, state: ProcessorState, headers: Fields, *, end: bool) -> Verdict:
         state.headers = headers
@@ -61,8 +67,10 @@ class Arrivals:
             state.body_here = True
         if state.body_replaced:
             return Verdict.DRAIN
-        if self._stream.complete:
+        if self._stream.complete or self._is_processors_own(state):
             return Verdict.CONTINUE
+        if self._stream.replying and not state.duplex:
+            return Verdict.NO_BUFFER  # a request that goes nowhere
         if state.callback is CallbackState.HEADERS and not self._may_run_ahead(state):
             state.paused = True
             return Verdict.BUFFER if state.body_mode is BodyMode.BUFFERED else Verdict.WATERMARK
@@ -131,7 +139,7 @@ class Arrivals:
 
     def trailers(self, state: ProcessorState, trailers: Fields) -> Verdict:
         """Trailers have come, and so the body is here to its end."""
-        if self._stream.complete:
+        if self._stream.complete or self._is_processors_own(state):
             return Verdict.CONTINUE
         if self._config.observability_mode:
             if state.send_trailers:
@@ -145,7 +153,7 @@ class Arrivals:
         if not body_told and self._tell_rest(state):
             return Verdict.STOP
         if not state.send_trailers:
-            return Verdict.CONTINUE
+            return Verdict.STOP if self._stream.replying else Verdict.CONTINUE
         self._asking.ask_trailers(state, trailers)
         state.paused = True
         return Verdict.STOP

@@ -12,14 +12,14 @@ from extproc.envoy.model.ext_proc import ExtProc
 from extproc.envoy.model.leg import Leg
 from extproc.envoy.model.local_reply import local_reply
 from extproc.envoy.model.per_route import routed
-from extproc.envoy.model.values import Later, Outcome
+from extproc.envoy.model.values import Later, Outcome, StreamedBody, StreamedTrailers
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
     from collections import deque
 
     from extproc.envoy.model.config import ExtProcConfig
-    from extproc.envoy.model.values import Context, Deed, HttpMessage, Replies, Reply
+    from extproc.envoy.model.values import Context, Deed, HttpMessage, Replies, Reply, Streamed
     from extproc.messages import Message, RawHeaders
 
 __all__ = ["Exchange"]
@@ -48,7 +48,10 @@ class Exchange:
         self._observing = config.observability_mode
         self._clock = VirtualClock()
         self._legs = {Direction.REQUEST: self.request, Direction.RESPONSE: self.response}
-        self._filter = ExtProc(config, context, (self.request, self.response), self._clock, self._reply_instead)
+        legs = self.request, self.response
+        self._filter = ExtProc(
+            config, context, legs, self._clock, reply=self._reply_instead, send=self._reply_in_pieces
+        )
         self._expected: list[tuple[float, int, Deed]] = []
         """What the processor will do, by when."""
         self._number = count()
@@ -73,10 +76,7 @@ class Exchange:
     def trailers(self, direction: Direction, trailers: RawHeaders) -> None:
         """Trailers come, and nothing follows."""
         if not self._ignores(direction):
-            leg = self._legs[direction]
-            fields = leg.take_trailers(trailers)
-            leg.judge_trailers(self._filter.arrivals.trailers(self._filter.states[direction], fields))
-            self._look()
+            self._take_trailers(self._legs[direction], trailers)
 
     def _ignores(self, direction: Direction) -> bool:
         """Whether this has come to its end, or another response has taken its place."""
@@ -93,6 +93,11 @@ class Exchange:
         state = self._filter.states[leg.direction]
         leg.judge_data(self._filter.arrivals.data(state, data, end=end), data)
         state.choke_over_limit()
+        self._look()
+
+    def _take_trailers(self, leg: Leg, trailers: RawHeaders) -> None:
+        fields = leg.take_trailers(trailers)
+        leg.judge_trailers(self._filter.arrivals.trailers(self._filter.states[leg.direction], fields))
         self._look()
 
     def answer(self, replies: Replies) -> None:
@@ -186,6 +191,22 @@ class Exchange:
             self._send_past(response)
         elif not self.response.sent.ended:
             self._break_off()
+
+    def _reply_in_pieces(self, piece: Streamed) -> None:
+        """A response that the processor makes itself."""
+        response = self.response
+        if isinstance(piece, StreamedBody):
+            self._take_data(response, piece.body, end=piece.end_of_stream)
+        elif isinstance(piece, StreamedTrailers):
+            self._take_trailers(response, piece.trailers)
+        elif any(name == ":status" for name, _ in piece.headers):
+            self.details = "ext_proc_local_response"
+            self._replied = True
+            self._take_headers(response, piece.headers, end=piece.end_of_stream)
+        else:
+            assert self.request.headers is not None  # noqa: S101 (they are being answered)
+            reply = local_reply(self.request.headers, 502, b"missing required header: :status")
+            self._reply_instead(reply, "filter_removed_required_response_headers{missing_required_header:_:status}")
 
     def _break_off(self) -> None:
         self.request.closed = self.response.closed = self.reset = True

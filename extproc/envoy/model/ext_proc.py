@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from extproc.envoy.model.answers import Answers, SpuriousError
+from extproc.envoy.model.answers import Answers
 from extproc.envoy.model.arrivals import Arrivals
 from extproc.envoy.model.asking import Asking
+from extproc.envoy.model.errors import MutationFailedError, SpuriousError
 from extproc.envoy.model.grpc_codes import GRPC_CODES
 from extproc.envoy.model.local_reply import immediate_reply, local_reply
-from extproc.envoy.model.mutation import Mutation, MutationFailedError
+from extproc.envoy.model.local_streaming import LocalStreaming
+from extproc.envoy.model.mutation import Mutation
+from extproc.envoy.model.overrides import extend_timeout, override_mode
 from extproc.envoy.model.requests import Requests
-from extproc.envoy.model.state import DUPLEX, CallbackState, ProcessorState
+from extproc.envoy.model.state import CallbackState, ProcessorState
 from extproc.envoy.model.stream import Stream
 from extproc.envoy.model.values import Close, Said, Unhandled
 from extproc.messages import Abort, Continue, Immediate
@@ -25,15 +28,12 @@ if TYPE_CHECKING:
     from extproc.envoy.model.config import ExtProcConfig
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
-    from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
-    from extproc.envoy.model.values import Context, Deed, HttpMessage
+    from extproc.envoy.model.values import Context, Deed, HttpMessage, Streamed
     from extproc.phases import Phase
 
 __all__ = ["ExtProc"]
 
 _TIMEOUT_STATUS = 504
-_SHORTEST = 0.001
-"""Seconds: less than a millisecond cannot be asked for."""
 
 
 class ExtProc:
@@ -52,7 +52,9 @@ class ExtProc:
         context: Context,
         legs: tuple[Leg, Leg],
         clock: VirtualClock,
+        *,
         reply: Callable[[HttpMessage, str], None],
+        send: Callable[[Streamed], None],
     ) -> None:
         """A filter that has heard nothing.
 
@@ -62,6 +64,7 @@ class ExtProc:
             legs: of the request and the response.
             clock: the time.
             reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
+            send: sends a piece of a response that the processor makes itself.
         """
         request, response = (ProcessorState(leg, config) for leg in legs)
         self._config = config
@@ -74,6 +77,7 @@ class ExtProc:
         asking = Asking(config, self.stream, self._requests, clock)
         self.arrivals = Arrivals(asking)
         self.answers = Answers(asking)
+        self._local = LocalStreaming(asking, request, send)
 
     def metadata(self) -> Mapping[str, Mapping[str, Any]]:
         """Dynamic metadata by namespace."""
@@ -93,11 +97,13 @@ class ExtProc:
             self._heard(_said(deed))
 
     def _heard(self, said: Said) -> None:
+        states = tuple(self.states.values())
         if said.timeout_override is not None:
-            self._extend(said.timeout_override)
-            return
+            granted = extend_timeout(self._config, states, said.timeout_override, self._clock.now)
+            self._count(f"override_message_timeout_{'received' if granted else 'ignored'}")
+            return  # all else in there is ignored
         if said.mode_override is not None:
-            self._override_mode(said.mode_override)
+            override_mode(self._config, states, said.mode_override)
         ends_body = self._ends_body(said)
         try:
             self._take(said)
@@ -114,33 +120,16 @@ class ExtProc:
 
     def _take(self, said: Said) -> None:
         answer = said.answer
-        if isinstance(answer, Continue):
-            self._continue(answer, said)
-        elif isinstance(answer, Immediate):
+        if isinstance(answer, Immediate):
             self._immediate(answer)
-        else:
+        elif answer is None:
             raise SpuriousError("unhandled message")
-
-    def _extend(self, seconds: float) -> None:
-        """``override_message_timeout``: more time for what is being waited for, once; all else in there is ignored."""
-        config = self._config
-        allowed = _SHORTEST <= seconds <= config.max_message_timeout
-        until = self._clock.now + seconds
-        extended = [state.extend_call(until) for state in self.states.values()] if allowed else []
-        self._count(f"override_message_timeout_{'received' if any(extended) else 'ignored'}")
-
-    def _override_mode(self, override: ModeOverride) -> None:
-        """Taken only while headers wait for their answer, and where the configuration lets it be."""
-        config = self._config
-        waiting = any(state.callback is CallbackState.HEADERS for state in self.states.values())
-        ahead = config.send_body_without_waiting_for_header_response
-        if waiting and config.allow_mode_override and not ahead and not _duplex(config.mode):
-            effective = override.over(config.mode)
-            if not config.allowed_override_modes or any(
-                effective.agrees_with(one) for one in config.allowed_override_modes
-            ):
-                for state in self.states.values():
-                    state.set_mode(effective.resolved())
+        elif not isinstance(answer, Continue):
+            self._local.take(answer)
+        elif self.stream.replying:
+            raise SpuriousError("spurious message")
+        else:
+            self._continue(answer, said)
 
     def _continue(self, answer: Continue, said: Said) -> None:
         state = self.states[answer.phase.direction]
@@ -193,9 +182,9 @@ class ExtProc:
 
     @property
     def failure_mode_allow(self) -> bool:
-        """Whether the exchange may go on without the processor: in full duplex only until some of the body has come."""
+        """Whether the exchange may go on without the processor: not when it has the body, or is replying itself."""
         begun = any(state.duplex and state.body_begun for state in self.states.values())
-        return self._config.failure_mode_allow and not begun
+        return self._config.failure_mode_allow and not begun and not self.stream.replying
 
     def _half_closed(self) -> None:
         """A clean end is no failure: whatever follows passes unprocessed."""
@@ -254,7 +243,3 @@ def _said(deed: Continue | Immediate | Unhandled | Said) -> Said:
     if isinstance(deed, Said):
         return deed
     return Said() if isinstance(deed, Unhandled) else Said(deed)
-
-
-def _duplex(mode: ProcessingMode) -> bool:
-    return mode.request_body in DUPLEX or mode.response_body in DUPLEX

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
+from extproc.envoy.model.errors import MutationFailedError
 from extproc.envoy.model.fields import Fields, Kind
-from extproc.envoy.model.mutation import Mutation, MutationFailedError
 from extproc.envoy.model.values import HttpMessage
 
 if TYPE_CHECKING:
+    from extproc.envoy.model.mutation import Mutation
     from extproc.messages import Immediate
 
 __all__ = ["immediate_reply", "local_reply"]

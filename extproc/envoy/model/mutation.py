@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import re2
 
+from extproc.envoy.model.errors import MutationFailedError
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from extproc.guard import Limits
     from extproc.messages import HeaderEdit
 
-__all__ = ["Mutation", "MutationFailedError"]
+__all__ = ["Mutation", "plausible"]
 
 _NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+|")  # the empty name passes
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -27,10 +29,6 @@ _STATUS = re.compile(rb"\s*\+?(\d+)\s*")
 _ROUTING = frozenset({":authority", ":method", ":scheme", "host"})
 _FIRST_STATUS = 200
 _REJECTED = "rejected_header_mutations"
-
-
-class MutationFailedError(Exception):
-    """The exchange fails, whatever ``failure_mode_allow`` says. Its argument is the ``%RESPONSE_CODE_DETAILS%``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Mutation:
         key = edit.name.lower()
         appending = edit.append and key in fields
         method = self.replacing and key == ":method"
-        if not method and not (_allowed(key, self.rules, appending=appending) and _plausible(key, edit.value)):
+        if not method and not (_allowed(key, self.rules, appending=appending) and plausible(key, edit.value)):
             self._refuse("header_mutation_set_headers_failed")
         elif edit.append:
             fields.append(key, edit.value)
@@ -108,7 +106,7 @@ def _allowed(name: str, rules: MutationRules, *, appending: bool) -> bool:
     return rules.allow_envoy or not name.startswith("x-envoy-")
 
 
-def _plausible(name: str, value: bytes) -> bool:
+def plausible(name: str, value: bytes) -> bool:
     """Whether Envoy could live with such a pseudo-header."""
     if name in (":authority", "host"):
         return _AUTHORITY.fullmatch(value) is not None

@@ -17,6 +17,7 @@ class Stream:
     Attributes:
         counters: Envoy's ext_proc counters.
         complete: nothing more is sent or read; what is left of the exchange passes unprocessed.
+        replying: the processor sends the response itself, piece by piece.
         is_open: it has been opened, and not closed.
         outbox: what Envoy has said and nobody has fetched yet.
     """
@@ -25,6 +26,7 @@ class Stream:
         """Not open yet."""
         self.counters: Counter[str] = Counter()
         self.complete = False
+        self.replying = False
         self.is_open = False
         self.outbox: deque[Message] = deque()
 
