@@ -103,6 +103,7 @@ class Answers:
             state.go_on()
             return True
         if state.duplex:
+            self.tell_ahead(state, CallbackState.STREAMED_BODY)
             state.go_on()
             return True
         if state.body_mode is BodyMode.BUFFERED_PARTIAL:
@@ -113,6 +114,9 @@ class Answers:
     def _tell_whole_body(self, state: ProcessorState) -> bool:
         """All of it is here: told whole, in whatever mode; unless the processor has been told of some already."""
         leg = state.leg
+        if state.duplex:
+            self.tell_ahead(state, state.callback)
+            return True
         if state.callback is not CallbackState.IDLE:
             self._tell_held(state, end=leg.trailers is None)
             return True
@@ -127,6 +131,14 @@ class Answers:
             state.queue.push(data, end=end)
             state.choke_over_limit()
             self._asking.ask_body(state, data, CallbackState.STREAMED_BODY, end=end)
+
+    def tell_ahead(self, state: ProcessorState, callback: CallbackState) -> None:
+        """Full duplex has just begun: tells whatever has been held until then."""
+        leg = state.leg
+        if leg.held is not None:
+            self._asking.ask_body(state, leg.release(), callback, end=leg.arrived and leg.trailers is None)
+        if leg.trailers is not None:
+            self._asking.ask_trailers(state, leg.trailers)
 
     def _collect_partial(self, state: ProcessorState) -> None:
         if state.leg.held:
@@ -146,11 +158,11 @@ class Answers:
     def body(self, state: ProcessorState, answer: Continue, said: Said) -> None:
         """A body, or a piece of it, is answered. Raises as `headers` does."""
         if state.callback is CallbackState.BUFFERED_BODY:
-            done = self._buffered(state, answer)
+            done = self._buffered(state, answer, said)
         elif state.callback is CallbackState.STREAMED_BODY:
             done = self._streamed(state, answer, said)
         elif state.callback is CallbackState.BUFFERED_PARTIAL_BODY:
-            done = self._buffered_partial(state, answer)
+            done = self._buffered_partial(state, answer, said)
         else:
             raise SpuriousError(_SPURIOUS)
         state.release_sender(below_half=state.body_mode is BodyMode.STREAMED)
@@ -165,12 +177,15 @@ class Answers:
         if done:
             state.go_on()
 
-    def _buffered(self, state: ProcessorState, answer: Continue) -> bool:
+    def _buffered(self, state: ProcessorState, answer: Continue, said: Said) -> bool:
+        """A piece of a body changes nothing here; but it passes for an empty body where the length is checked."""
         self._edit_headers(state, answer)
         if answer.body is not None:
-            if state.headers is not None and _claims_otherwise(state.headers, len(answer.body)):
+            size = 0 if said.streamed else len(answer.body)
+            if state.headers is not None and _claims_otherwise(state.headers, size):
                 raise MutationFailedError(_MISMATCH)
-            state.leg.hold_instead(answer.body)
+            if not said.streamed:
+                state.leg.hold_instead(answer.body)
         state.finish_call()
         return True
 
@@ -193,10 +208,11 @@ class Answers:
         state.finish_call(CallbackState.IDLE if end else CallbackState.STREAMED_BODY)
         return end
 
-    def _buffered_partial(self, state: ProcessorState, answer: Continue) -> bool:
+    def _buffered_partial(self, state: ProcessorState, answer: Continue, said: Said) -> bool:
         chunk = state.queue.pop()
         self._edit_headers(state, answer)
-        self._inject(state, chunk.data if answer.body is None else answer.body, end=chunk.end)
+        unchanged = answer.body is None or said.streamed
+        self._inject(state, chunk.data if unchanged else answer.body or b"", end=chunk.end)
         state.finish_call()
         if state.queue:
             rest = state.queue.consolidate()  # and there it stays, without its data

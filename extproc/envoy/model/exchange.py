@@ -55,6 +55,9 @@ class Exchange:
         self._expected: list[tuple[float, int, Deed]] = []
         """What the processor will do, by when."""
         self._number = count()
+        self._progress = self.response.sent.progress
+        self._idle_since = 0.0
+        self._idle_timeout = config.stream_idle_timeout
 
     # What comes
 
@@ -80,6 +83,8 @@ class Exchange:
 
     def _ignores(self, direction: Direction) -> bool:
         """Whether this has come to its end, or another response has taken its place."""
+        if direction is Direction.REQUEST:
+            self._idle_since = self._clock.now
         return self.over or self._legs[direction].closed or (direction is Direction.RESPONSE and self._replied)
 
     def _take_headers(self, leg: Leg, headers: RawHeaders, *, end: bool) -> None:
@@ -130,18 +135,31 @@ class Exchange:
         return True
 
     def _due(self) -> float | None:
+        """When something happens by itself; None: before anything comes, nothing does."""
         times = [state.deadline for state in self._filter.states.values() if state.deadline is not None]
         if self._expected:
             times.append(self._expected[0][0])
+        if self.request.headers is not None:
+            times.append(self._idle_since + self._idle_timeout)
         return min(times, default=None)
 
     def _pass(self, until: float) -> None:
         self._clock.now = until
         if self._expected and self._expected[0][0] <= until:
             self._do(heapq.heappop(self._expected)[2])
-        else:
+        elif any(state.deadline == until for state in self._filter.states.values()):
             self._filter.time_out()
             self._look()
+        else:
+            self._idle_too_long()
+
+    def _idle_too_long(self) -> None:
+        """``stream_idle_timeout``: the client has neither said nor heard anything for a while."""
+        assert self.request.headers is not None  # noqa: S101 (the timer starts with them)
+        status = 504 if self.request.arrived else 408
+        self._reply_instead(local_reply(self.request.headers, status, b"stream timeout"), "stream_idle_timeout")
+        self._idle_since = self._clock.now
+        self._look()
 
     def pass_time(self, seconds: float) -> None:
         """Lets some time pass, and what is to happen in it."""
@@ -232,6 +250,8 @@ class Exchange:
         """
         if self.response.arrived:
             self.request.closed = True
+        if self.response.sent.progress != self._progress:
+            self._progress, self._idle_since = self.response.sent.progress, self._clock.now
         if self.response.sent.ended:
             self._end()
 

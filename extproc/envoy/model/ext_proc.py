@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.config import ExtProcConfig
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
+    from extproc.envoy.model.processing_mode import ModeOverride
     from extproc.envoy.model.values import Context, Deed, HttpMessage, Streamed
     from extproc.phases import Phase
 
@@ -102,8 +103,8 @@ class ExtProc:
             granted = extend_timeout(self._config, states, said.timeout_override, self._clock.now)
             self._count(f"override_message_timeout_{'received' if granted else 'ignored'}")
             return  # all else in there is ignored
-        if said.mode_override is not None:
-            override_mode(self._config, states, said.mode_override)
+        if said.mode_override is not None and self._override_mode(said.mode_override, alone=said.answer is None):
+            return
         ends_body = self._ends_body(said)
         try:
             self._take(said)
@@ -117,6 +118,21 @@ class ExtProc:
             self._count("stream_msgs_received")
         if isinstance(said.answer, Continue):
             self._close_if_last(said.answer.phase, ends_body=ends_body)
+
+    def _override_mode(self, override: ModeOverride, *, alone: bool) -> bool:
+        """Takes another mode. Alone it may come where it puts a request that is not held into full duplex; whether so.
+
+        The processor then has the body before it answers the headers, and all the time it wants for that.
+        """
+        request = self._request
+        not_held = request.body_mode in (BodyMode.NONE, BodyMode.STREAMED)
+        waiting = request.callback is CallbackState.HEADERS and not_held
+        taken = override_mode(self._config, tuple(self.states.values()), override)
+        if not (alone and taken and waiting and request.duplex and request.send_trailers):
+            return False
+        request.deadline = None
+        self.answers.tell_ahead(request, CallbackState.HEADERS)
+        return True
 
     def _take(self, said: Said) -> None:
         answer = said.answer

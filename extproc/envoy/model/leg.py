@@ -52,6 +52,11 @@ class Sent:
         self.trailers: RawHeaders | None = None
         self.ended = False
 
+    @property
+    def progress(self) -> tuple[bool, int, bool]:
+        """Something that changes whenever more has gone."""
+        return self.headers is not None, len(self.chunks), self.ended
+
     def message(self) -> HttpMessage | None:
         """What has gone; None: not even headers. An empty piece stands for what would still have come."""
         if self.headers is None:

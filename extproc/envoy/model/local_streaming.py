@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from extproc.envoy.model.errors import MutationFailedError, SpuriousError
 from extproc.envoy.model.fields import Fields, Kind
 from extproc.envoy.model.mutation import Mutation, plausible
-from extproc.envoy.model.state import DUPLEX, CallbackState
+from extproc.envoy.model.state import CallbackState
 from extproc.envoy.model.values import StreamedBody, StreamedHeaders
 from extproc.messages import HeaderEdit
 from extproc.phases import BodyMode
@@ -58,7 +58,7 @@ class LocalStreaming:
         request = self._request
         if request.callback is not CallbackState.HEADERS:
             raise SpuriousError("spurious message")
-        if not piece.end_of_stream and request.body_mode not in (BodyMode.NONE, *DUPLEX):
+        if not piece.end_of_stream and request.body_mode not in (BodyMode.NONE, BodyMode.FULL_DUPLEX_STREAMED):
             raise SpuriousError(_MODES)
         headers = self._made(piece)
         self._asking.stream.replying = True

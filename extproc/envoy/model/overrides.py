@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from extproc.envoy.model.state import DUPLEX, CallbackState
+from extproc.envoy.model.state import CallbackState
+from extproc.phases import BodyMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def override_mode(config: ExtProcConfig, states: Sequence[ProcessorState], overr
     What is not taken is ignored without a word. Returns whether it is.
     """
     waiting = any(state.callback is CallbackState.HEADERS for state in states)
-    duplex = config.mode.request_body in DUPLEX or config.mode.response_body in DUPLEX
+    duplex = BodyMode.FULL_DUPLEX_STREAMED in (config.mode.request_body, config.mode.response_body)
     if not (config.allow_mode_override and waiting) or duplex or config.send_body_without_waiting_for_header_response:
         return False
     effective = override.over(config.mode)

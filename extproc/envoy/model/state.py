@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.leg import Leg
     from extproc.envoy.model.processing_mode import ProcessingMode
 
-__all__ = ["DUPLEX", "CallbackState", "ChunkQueue", "ProcessorState", "QueuedChunk"]
-
-DUPLEX = (BodyMode.FULL_DUPLEX_STREAMED, BodyMode.GRPC)
-"""Modes in which answers come when, and in as many pieces as, the processor likes; no timer runs meanwhile."""
+__all__ = ["CallbackState", "ChunkQueue", "ProcessorState", "QueuedChunk"]
 
 _PHASES = {(phase.direction, phase.part): phase for phase in Phase}
 
@@ -148,16 +145,17 @@ class ProcessorState:
 
     @property
     def duplex(self) -> bool:
-        """Whether body answers are pieces of a new body."""
-        return self.body_mode in DUPLEX
+        """Whether answers come when, and in as many pieces as, the processor likes; no timer runs meanwhile."""
+        return self.body_mode is BodyMode.FULL_DUPLEX_STREAMED
 
     @property
     def drops_content_length(self) -> bool:
         """Whether Envoy cannot know how long the body will be when the headers leave."""
         if self._keeps_length:
             return False
-        held = self.body_mode is BodyMode.BUFFERED
-        return self.body_mode is not BodyMode.NONE and not (held and self.send_headers)
+        if self.body_mode is BodyMode.BUFFERED:
+            return not self.send_headers
+        return self.body_mode not in (BodyMode.NONE, BodyMode.GRPC)
 
     @property
     def over_limit(self) -> bool:
