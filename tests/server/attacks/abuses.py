@@ -195,6 +195,24 @@ _RULES = [
         counter="",
     ),
     attack(
+        "many large messages, none of them whole",
+        "a message that is larger than a window gets more of it, but not all do",
+        b"".join(call(stream) + data(stream, message(b"x" * 16_000, length=100_000)) for stream in range(1, 41, 2)),
+        Answers(8, stream=39),
+        check(41),
+        Answers(stream=41),
+        limits=Http2Limits(stream_window=DEFAULT_WINDOW, large_message_bytes=200_000),
+        counter="limit.message_bytes",
+    ),
+    attack(
+        "answers behind a window that is shut",
+        "memory is bounded by what may wait",
+        settings((Setting.INITIAL_WINDOW_SIZE, 0)) + b"".join(check(stream) for stream in range(1, 1001, 2)),
+        Fails(Code.ENHANCE_YOUR_CALM),
+        limits=Http2Limits(queued_bytes=1000, headers_timeout=4 * _SOON),  # the shortest time is how often it looks
+        counter="limit.queued_bytes",
+    ),
+    attack(
         "a message over the limit",
         "the stream fails, and the connection goes on",
         call(1) + data(1, message(b"x" * 100, length=2**31)),

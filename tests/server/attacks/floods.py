@@ -6,6 +6,7 @@ from extproc.server.native import Http2Limits, Rate
 from tests.server.attacks.attack import Attack, attack, only
 from tests.server.conformance.script import Fails
 from tests.server.raw.frames import (
+    END_HEADERS,
     END_STREAM,
     Code,
     Kind,
@@ -181,6 +182,7 @@ _CONTROL = [
     _flood("padding", "padding is nothing either", "empty_frames", call(1) + data(1, b"", pad=9) * _MANY),
     _flood("unknown frame", "what is ignored costs as well", "empty_frames", frame(Kind.UNKNOWN, 0, 0, b"?") * _MANY),
     _flood("GOAWAY", "one is enough", "empty_frames", goaway() * _MANY),
+    _flood("late DATA", "likewise", "late_frames", headers(1, b"", END_HEADERS) + data(1, b"x") * _MANY),
     _flood("late RST_STREAM", "what is ignored costs as well", "late_frames", get(1) + rst_stream(1) * _MANY),
 ]
 
