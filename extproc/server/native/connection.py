@@ -368,16 +368,20 @@ class Connection:
 
     # Streams that end
 
+    def is_idle(self, stream_id: int) -> bool:
+        """Nothing may be said on it: the client has not opened it, or it is one of ours (section 5.1.1)."""
+        return stream_id > self.last_id or stream_id % 2 == 0
+
     def check_closed(self, stream_id: int) -> None:
         """A frame has come for a stream that is not open: one that we reset is excused (section 5.1)."""
-        if stream_id == 0 or stream_id > self.last_id:
+        if self.is_idle(stream_id):
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "frame on an idle stream")
         if stream_id not in self.resets and stream_id <= self.refuse_above:
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "frame on a closed stream")
 
     def _fault(self, stream_id: int, fault: StreamFault) -> None:
         """Resets a stream for what the peer did to it."""
-        if stream_id > self.last_id:
+        if self.is_idle(stream_id):
             raise ConnectionFault(fault.code, fault.why)
         _logger.info("stream %d is reset: %s (%s)", stream_id, fault.why, fault.code.name)
         self.spend("resets")

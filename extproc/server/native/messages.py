@@ -46,6 +46,7 @@ class Messages:
     def feed(self, stream: ServerStream, piece: bytes) -> bool:
         """Hands over every message that is complete."""
         if stream.over:
+            stream.consumed(len(self._buffer))
             stream.credit(len(piece))
             return False
         if self._size:

@@ -99,7 +99,7 @@ def _on_rst_stream(connection: Connection, stream_id: int, flags: int, payload: 
     """Section 6.4."""
     if len(payload) != 4:  # noqa: PLR2004 (the size of its one field)
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
-    if stream_id == 0 or stream_id > connection.last_id:
+    if connection.is_idle(stream_id):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
     stream = connection.streams.get(stream_id)
     if stream is None:

@@ -65,7 +65,7 @@ def on_window_update(connection: Connection, stream_id: int, flags: int, payload
     stream = connection.streams.get(stream_id)
     if stream is not None:
         _widen(connection, stream, increment)
-    elif stream_id > connection.last_id:
+    elif connection.is_idle(stream_id):
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream")
 
 

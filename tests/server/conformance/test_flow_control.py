@@ -212,6 +212,20 @@ async def _fill(peer: Peer) -> None:
     await peer.alive()
 
 
+async def test_what_an_ended_call_had_begun_to_say_is_given_back_to_the_connection() -> None:
+    """The answer of each waits for a window when it is ended for a message that is too long."""
+    async with serving(http2=_SMALL) as front, greeted(front.addresses[0], (Setting.INITIAL_WINDOW_SIZE, 0)) as peer:
+        streams = range(1, 20, 2)
+        windows = Windows(peer, *streams)
+        for stream in streams:
+            peer.send(call(stream))
+            await windows.send(stream, _HEADERS)
+            await windows.send(stream, message(b"x" * 16_000, length=2**31))
+            await windows.send(stream, b"x")
+        peer.send(settings((Setting.INITIAL_WINDOW_SIZE, DEFAULT_WINDOW)))
+        await healthy(peer, 21)
+
+
 async def test_what_a_filter_has_not_got_to_is_not_given_back() -> None:
     """5.2.2: the window of a stream is the back-pressure of its chain."""
     patient = Patient()

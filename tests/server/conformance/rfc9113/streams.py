@@ -94,8 +94,20 @@ _STATES = [
         post(1) + rst_stream(1, Code.PROTOCOL_ERROR),
         _NothingFor(),
     ),
-    case("idle: an even DATA", "5.1: idle streams of the server, too", data(2, b"test"), Fails(Code.PROTOCOL_ERROR)),
-    case("idle: an even WINDOW_UPDATE", "5.1", window_update(2, 1), Fails(Code.PROTOCOL_ERROR)),
+    *(
+        case(
+            f"idle: an even {what}",
+            "5.1: streams of the server are idle, whichever of the client's are not",
+            check(9) + content,
+            Fails(Code.PROTOCOL_ERROR),
+        )
+        for what, content in [
+            ("DATA", data(2, b"test")),
+            ("WINDOW_UPDATE", window_update(2, 1)),
+            ("RST_STREAM", rst_stream(2)),
+            ("PRIORITY that depends on itself", priority(2, on=2)),
+        ]
+    ),
     case("idle: a DATA above", "5.1", get(1) + data(3, b"test"), Fails(Code.PROTOCOL_ERROR)),
 ]
 
