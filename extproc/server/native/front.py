@@ -36,6 +36,7 @@ _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _BACKLOG = 1024
 _AGE_JITTER = 0.1
 """So that the connections of a fleet do not end together."""
+_READ_BYTES = 256 * 1024
 _LAST_WORDS = 2.0
 """Seconds after the grace in which connections still get to close properly."""
 
@@ -109,6 +110,7 @@ class NativeFront:
             counters=self.counters,
             max_message_bytes=max_message_bytes,
         )
+        self._buffer = memoryview(bytearray(_READ_BYTES))
         self._protocols: set[Http2Protocol] = set()
         self._empty = asyncio.Event()
         self._exits = AsyncExitStack()
@@ -169,6 +171,7 @@ class NativeFront:
     def _accept(self) -> Http2Protocol:
         return Http2Protocol(
             self._connect,
+            buffer=self._buffer,
             age=self._age(),
             admit=self._admit,
             opened=self._protocols.add,

@@ -16,9 +16,6 @@ __all__ = ["Http2Protocol"]
 
 _LINGER = 1.0
 """Seconds in which a peer may read our last words: closing at once would let the kernel throw them away."""
-_BUFFER = memoryview(bytearray(256 * 1024))
-"""What comes is read into it and copied out at once, so all connections share it: asyncio's plain protocols allocate as
-much for each read, which takes longer than all the rest of a wake-up."""
 _LONGEST_TICK = 1.0
 _TICKS_A_LIMIT = 4
 
@@ -34,6 +31,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
         self,
         connect: Callable[[Host], Connection],
         *,
+        buffer: memoryview,
         age: float | None,
         admit: Callable[[asyncio.BaseTransport], bool],
         opened: Callable[[Http2Protocol], object],
@@ -43,12 +41,15 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
         Args:
             connect: makes the connection.
+            buffer: what comes is read into it and copied out at once, so that all connections of a loop can share it.
+                asyncio's plain protocols allocate as much for each read, which takes longer than all the rest of it.
             age: seconds after which to end it; None: never.
             admit: whether the peer may stay; asked after its TLS handshake.
             opened: is told when it begins.
             closed: is told when it has ended.
         """
         self._connect = connect
+        self._buffer = buffer
         self._age = age
         self._admit = admit
         self._opened = opened
@@ -88,11 +89,11 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's signature)
         """Where to read to."""
-        return _BUFFER
+        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Takes what has come, and writes at once all that comes of it."""
-        self.connection.receive(bytes(_BUFFER[:nbytes]))
+        self.connection.receive(bytes(self._buffer[:nbytes]))
         self._flush()
 
     def pause_writing(self) -> None:

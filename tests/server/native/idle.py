@@ -1,22 +1,21 @@
-"""``python -m benchmarks.idle [STREAMS]``: what an open stream costs that waits for Envoy's next message."""
+"""What an open stream costs that waits for Envoy's next message: ``python -m tests.server.native.idle STREAMS``."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 import sys
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from hpack import Encoder
 
-from benchmarks.aborts import AT_ONCE, FIELDS, memory
 from extproc import Chain, Exchange, Filter
 from extproc.server.native import NativeFront
 from extproc.server.native.frames import DATA, END_HEADERS, HEADERS, PREFACE, frame, ping, settings, window_update
+from tests.server.native.aborting import AT_ONCE, FIELDS
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+STATM = Path("/proc/self/statm")
 STREAMS_A_CONNECTION = 1000
 
 
@@ -48,8 +47,8 @@ async def open_streams(address: str, streams: int, stack: AsyncExitStack) -> Non
         tail = tail[-8:] + await reader.read(1 << 16)
 
 
-async def hold(streams: int, memory: Callable[[], int]) -> float:
-    """Opens so many streams at once; returns the bytes of `memory` that each costs, client and all."""
+async def hold(streams: int) -> float:
+    """Opens so many streams at once; returns the bytes that each costs, client and all."""
     async with NativeFront(Chain([BothWays()]), grace=0) as front, AsyncExitStack() as stack:
         await open_streams(front.addresses[0], 1, stack)
         before = memory()
@@ -60,10 +59,12 @@ async def hold(streams: int, memory: Callable[[], int]) -> float:
         return (memory() - before) / streams
 
 
-def main(streams: str = "10000") -> None:
-    """Says what a stream costs."""
-    print(f"{asyncio.run(hold(int(streams), memory)):.0f} bytes a stream, of {streams}")
+def memory() -> int:
+    """Bytes that the process has; where that is not to be known, those it has had at most."""
+    if STATM.exists():
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.stdout.write(f"{asyncio.run(hold(int(sys.argv[1]))):.0f}\n")
