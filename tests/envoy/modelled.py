@@ -124,16 +124,15 @@ class _ModelStage:
         await self._settle(unsent=unsent)
 
     async def _settle(self, *, unsent: bool = False) -> None:
-        """Lets Envoy read what there is, and the processor react to everything that it is told."""
+        """Lets Envoy read what there is, and the processor react: in one go to what it is told in one go."""
         while self._read() or self.exchange.said:
-            if not self.exchange.said:
-                continue
-            message = self.exchange.said.popleft()
-            if self._unreachable:
+            told = list(self.exchange.said)
+            self.exchange.said.clear()
+            if told and self._unreachable:
                 self._answer([_UNREACHABLE], unsent=unsent)
                 continue
-            self._heard.append(message)
-            self._answer(await self._behave(message))
+            self._heard += told
+            self._answer([action for message in told for action in await self._behave(message)])
 
     def _read(self) -> bool:
         """Whether there was something; what has come of an HTTP/2 stream is read at once."""
@@ -157,13 +156,11 @@ class _ModelStage:
         """The processor does something, all of it in one go."""
         exchange, request = self.exchange, self.exchange.request
         unsent = unsent or request.sent.headers is None
-        said = len(exchange.said)
         exchange.answer([as_read(action) for action in actions])
         if unsent and request.closed:
             self._unreached = True
         if not exchange._filter.stream.is_open:  # what was said in the same go was not yet on its way
-            while len(exchange.said) > said:
-                exchange.said.pop()
+            exchange.said.clear()
 
 
 def _left(metadata: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -102,12 +102,11 @@ class Arrivals:
     def _streamed(self, state: ProcessorState, data: bytes, *, end: bool) -> Verdict:
         """Each piece is told as it comes. It waits for its answer in a queue, but in full duplex, where it is gone."""
         waiting = state.callback is CallbackState.HEADERS
-        if not data and not end:
-            return Verdict.CONTINUE
-        if not state.duplex:
-            state.queue.push(data, end=end)
-        callback = CallbackState.HEADERS if waiting else CallbackState.STREAMED_BODY
-        self._asking.ask_body(state, data, callback, end=end)
+        if data or end:
+            if not state.duplex:
+                state.queue.push(data, end=end)
+            callback = CallbackState.HEADERS if waiting else CallbackState.STREAMED_BODY
+            self._asking.ask_body(state, data, callback, end=end)
         if end or waiting:
             state.paused = True
         return Verdict.NO_BUFFER
