@@ -6,32 +6,7 @@ __all__ = ["PENDING"]
 
 PENDING: frozenset[str] = frozenset(
     {
-        "FinishLocalResponseWithIncomplereRequestWithBody",
-        "FinishLocalResponseWithIncomplereRequestWithBodyDuplex",
-        "LocalHeadersOnlyRequestAndResponse",
-        "LocalHeadersOnlyRequestAndResponseWithBody",
-        "LocalHeadersOnlyRequestAndResponseWithBodyAndTrailers",
-        "LocalHeadersOnlyRequestAndResponseWithBodyAndTrailers-piece-by-piece",
-        "LocalResponseIsAskedAbout",
-        "LocalResponseThatIsNotFinished",
-        "LocalResponseToABufferedBody",
-        "LocalResponseWhereTheBodyIsBuffered",
-        "LocalResponseWithAnIllegalHeader",
-        "LocalResponseWithoutAStatus",
-        "NoneToFullDuplexMoreDataAfterModeOverride",
         "RequestWithBodyAndTrailersDuplexAndLocalResponseWithBodyAndTrailers",
-        "RequestWithBodyAndTrailersSkipAndLocalResponseWithBody",
         "RequestWithBodyDuplexAndLocalResponseWithBody",
-        "RequestWithBodySkipAndLocalHeadersOnlyResponse",
-        "RequestWithBodySkipAndLocalResponseWithBody",
-        "ServerWaitTooLongBeforeSendRespDuplexStreamed",
-        "SpuriousResponse",
-        "SpuriousResponse-after-the-request-went-on",
-        "SpuriousResponse-body-after-the-end",
-        "SpuriousResponse-body-first",
-        "SpuriousResponse-headers-twice",
-        "SpuriousResponse-to-response-headers",
-        "SpuriousResponse-trailers-first",
-        "StreamedResponseInBufferedMode",
     }
 )
