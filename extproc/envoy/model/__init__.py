@@ -6,9 +6,14 @@ script of illegal ones. Each rule is held against the real binary by ``tests/env
 `Exchange` is one exchange, to which things happen: a part of a message comes, the processor does something, time
 passes. Time is virtual. `EnvoyModel` plays whole ones in the order that a real Envoy has where nothing races.
 
-How it reads: what comes is dealt with in ``arrivals``, what the processor answers in ``answers``, and what goes wrong
-in ``ext_proc``; ``state`` is how far the filter has come with one direction, and ``leg`` what Envoy's filter manager
-holds of it.
+How it reads: what comes is dealt with in ``arrivals``, what the processor answers in ``header_answers`` and
+``body_answers``, and what goes wrong in ``ext_proc``; ``state`` is how far the filter has come with one direction, and
+``leg`` what Envoy's filter manager holds of it.
+
+Nothing to be seen, and so nothing modelled, comes of ``request_drain`` and its two successors, and of window updates:
+Envoy 1.40 takes them in any answer and goes on as without. An answer that holds nothing else is none that it knows.
+Body mode GRPC is known to the filter in name only: a body that is here when the headers are answered is sent whole,
+as in BUFFERED, and any other passes unseen.
 """
 
 from __future__ import annotations

@@ -66,6 +66,12 @@ class Exchange:
         """What Envoy has said to the processor. Take it out from the left."""
         return self._filter.stream.outbox
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the stream to the processor has been opened and is no more."""
+        stream = self._filter.stream
+        return bool(stream.counters["streams_started"]) and not stream.is_open
+
     def headers(self, direction: Direction, headers: RawHeaders, *, end: bool) -> None:
         """Headers come, from the client or from the upstream; `end`: nothing follows."""
         if not self._ignores(direction):
@@ -270,7 +276,7 @@ class Exchange:
             client=response.message(),
             details=self.details,
             counters=dict(self._filter.stream.counters),
-            route_cleared=self._filter.answers.route_cleared,
+            route_cleared=self._filter.answers.edits.route_cleared,
             metadata=self._filter.metadata(),
             reset=self.reset,
         )

@@ -131,7 +131,7 @@ class ExtProc:
         if not (alone and taken and waiting and request.duplex and request.send_trailers):
             return False
         request.deadline = None
-        self.answers.tell_ahead(request, CallbackState.HEADERS)
+        self.answers.headers.tell_ahead(request, CallbackState.HEADERS)
         return True
 
     def _take(self, said: Said) -> None:
@@ -148,14 +148,8 @@ class ExtProc:
             self._continue(answer, said)
 
     def _continue(self, answer: Continue, said: Said) -> None:
-        state = self.states[answer.phase.direction]
         self._requests.keep_metadata(answer.metadata)
-        if answer.phase.part is Part.HEADERS:
-            self.answers.headers(state, answer)
-        elif answer.phase.part is Part.BODY:
-            self.answers.body(state, answer, said)
-        else:
-            self.answers.trailers(state, answer)
+        self.answers.take(self.states[answer.phase.direction], answer, said)
 
     def _immediate(self, answer: Immediate) -> None:
         if self._config.disable_immediate_response:

@@ -63,12 +63,17 @@ class LocalStreaming:
         headers = self._made(piece)
         self._asking.stream.replying = True
         request.finish_call()
-        if request.duplex:
-            request.go_on()  # the upstream gets to see the headers of a request that nobody will end
-        elif request.body_mode is not BodyMode.NONE and request.leg.held is not None:
+        self._abandon_request()
+        self._send(StreamedHeaders(headers.items, piece.end_of_stream))
+
+    def _abandon_request(self) -> None:
+        """Nobody will end it; yet of some of it somebody still hears."""
+        request = self._request
+        if request.duplex and not request.body_here:
+            request.go_on()  # the upstream sees its headers
+        elif not request.duplex and request.body_mode is not BodyMode.NONE and request.leg.held is not None:
             self._asking.ask_body(request, request.leg.held, CallbackState.BUFFERED_BODY, end=True)
         request.paused = False
-        self._send(StreamedHeaders(headers.items, piece.end_of_stream))
 
     def _made(self, piece: StreamedHeaders) -> Fields:
         """The headers of a response: set one after the other, as by a mutation."""
