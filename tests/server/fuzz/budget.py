@@ -6,14 +6,14 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-_FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
+FACTOR = int(os.environ.get("FUZZ_FACTOR", "1"))
 
 
 def budget(examples: int) -> settings:
     """Settings for a test that tries so many examples in CI."""
     return settings(
-        max_examples=examples * _FACTOR,
+        max_examples=examples * FACTOR,
         deadline=None,
-        derandomize=_FACTOR == 1,
+        derandomize=FACTOR == 1,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
     )

@@ -37,7 +37,7 @@ async def _all_at_once(peers: list[list[bytes]]) -> None:
         await healthy(bystander, 3)
 
 
-@budget(60)
+@budget(40)
 @given(peers=_PEERS)
 def test_peers(peers: list[list[bytes]]) -> None:
     asyncio.run(_all_at_once(peers))
