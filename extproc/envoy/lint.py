@@ -70,6 +70,27 @@ def _modes(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
             yield _mode_problem(node, phase, mode.name, f"{who} wants the body whole, and fails without", "BUFFERED")
 
 
+def _crash(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
+    """Envoy 1.40 is killed by SIGSEGV; `tests/envoy/test_lint.py` has it so."""
+    whole = _body_mode(node, Phase.RESPONSE_BODY) is BodyMode.BUFFERED
+    if chain.links and whole and _header_mode(node, Phase.RESPONSE_HEADERS) == "SKIP":
+        why = "response_body_mode is BUFFERED: a body that becomes larger than Envoy's buffer limit crashes Envoy 1.40"
+        yield _mode_problem(node, Phase.RESPONSE_HEADERS, "SKIP", why, "SEND")
+
+
+def _full_duplex(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
+    """What Envoy itself refuses when it loads the file (ext_proc.proto, ``FULL_DUPLEX_STREAMED``)."""
+    for body, trailers in _TRAILERS_OF.items() if chain.links else ():
+        mode = _header_mode(node, trailers)
+        if _body_mode(node, body) is BodyMode.FULL_DUPLEX_STREAMED and mode != "SEND":
+            why = f"{_mode_field(body)} is FULL_DUPLEX_STREAMED, and Envoy refuses one without the other"
+            yield _mode_problem(node, trailers, mode, why, "SEND")
+
+
+_TRAILERS_OF = {
+    Phase.REQUEST_BODY: Phase.REQUEST_TRAILERS,
+    Phase.RESPONSE_BODY: Phase.RESPONSE_TRAILERS,
+}
 _ALONE = "trailers that come without a body pass every filter that wants one"
 
 
@@ -139,6 +160,8 @@ def _metadata(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
 
 
 def _failure_mode(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
+    if node.is_true("observability_mode"):
+        return  # nobody is refused anything
     denying = ", ".join(link.name for link in chain.links if link.on_error == "deny")
     if denying and node.is_true("failure_mode_allow"):
         yield node.problem(
@@ -151,8 +174,11 @@ def _failure_mode(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
 
 def _observability(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
     if chain.links and node.is_true("observability_mode"):
+        open_ = node.is_true("failure_mode_allow")
+        watch = "" if open_ else "; if it is to watch, set failure_mode_allow: true, for requests fail when it does"
         yield node.problem(
-            "Envoy ignores every answer, so the chain can watch but not act: set it to false", "observability_mode"
+            f"Envoy ignores every answer, so the chain can watch but not act: set it to false{watch}",
+            "observability_mode",
         )
 
 
@@ -171,6 +197,8 @@ def _timeout(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
 
 _RULES: list[Callable[[Chain, ProtoNode], Iterator[ConfigProblem]]] = [
     _modes,
+    _crash,
+    _full_duplex,
     _attributes,
     _privileges,
     _metadata,
@@ -181,7 +209,8 @@ _RULES: list[Callable[[Chain, ProtoNode], Iterator[ConfigProblem]]] = [
 
 
 def _override_modes(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
-    return _modes(chain, node) if node.child("processing_mode") else iter(())
+    for rule in (_modes, _crash, _full_duplex) if node.child("processing_mode") else ():
+        yield from rule(chain, node)
 
 
 _OVERRIDE_RULES: list[Callable[[Chain, ProtoNode], Iterator[ConfigProblem]]] = [_override_modes, _failure_mode]
@@ -196,15 +225,15 @@ def _clusters(filters: list[ProtoNode], nodes: list[ProtoNode]) -> Iterator[Conf
             limits = node.read("circuit_breakers", "thresholds", default=[])
             if not any(_limits_requests(item) for item in (limits if is_list(limits) else [])):
                 yield node.problem(
-                    f"Envoy answers 500 from the exchange after {_DEFAULT_MAX_REQUESTS} at a time on: "
+                    f"Envoy answers 500 to every exchange beyond {_DEFAULT_MAX_REQUESTS} at a time, or fewer: "
                     "set thresholds: [{max_requests: 65536}]",
                     "circuit_breakers",
                 )
 
 
 def _limits_requests(threshold: Any) -> bool:
-    return (
-        is_mapping(threshold)
-        and threshold.get("priority", "DEFAULT") in ("DEFAULT", 0)
-        and ("max_requests" in threshold or "maxRequests" in threshold)
-    )
+    """Whether it lets more exchanges go on at once than Envoy does by default."""
+    if not is_mapping(threshold) or threshold.get("priority", "DEFAULT") not in ("DEFAULT", 0):
+        return False
+    most = threshold.get("max_requests", threshold.get("maxRequests"))
+    return isinstance(most, int) and most > _DEFAULT_MAX_REQUESTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar, TypeAlias
 
 import pytest
@@ -12,6 +13,7 @@ from extproc import Chain, Exchange, Filter, Response
 from extproc.config.document import parse_document
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.lint import lint
+from extproc.envoy.plain_http import PlainReply
 from extproc.testing import Gateway
 from extproc.testing import gateway as gateway_module
 
@@ -133,3 +135,29 @@ async def test_what_is_found_is_lost(
     monkeypatch.setattr(gateway_module, "bootstrap", spoiled(edit))
     lost, config = await outcome()
     assert (lost, found(config)) == (expected, [field])
+
+
+class Grow(Filter):
+    def on_response_body(self, exchange: Exchange) -> None:
+        exchange.response.body = b"a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "end", "problems"),
+    [
+        ("SEND", "", []),
+        ("SKIP", "it was stopped by SIGSEGV", ["processing_mode.response_header_mode"] * 2),
+    ],
+)
+async def test_what_is_said_to_crash_envoy_does(
+    monkeypatch: pytest.MonkeyPatch, mode: str, end: str, problems: list[str]
+) -> None:
+    chain = Chain([Grow()])
+    monkeypatch.setattr(gateway_module, "bootstrap", spoiled(set_at(mode, "processing_mode", "response_header_mode")))
+    options = EnvoyOptions(buffer_limit=64 * 1024)
+    async with Gateway(chain, upstream=PlainReply(body=[b"small"]), options=options) as gateway:
+        with suppress(ConnectionError):
+            await gateway.send("GET", "/")
+        ended = await gateway.envoy.wait() if end else ""
+    assert ended == end
+    assert [problem.field for problem in lint(chain, parse_document(gateway.config, "envoy.yaml"))] == problems

@@ -71,9 +71,10 @@ def _config(chain: Chain, upstream: str, processor: str) -> str:
     return yaml.safe_dump(config)
 
 
+@pytest.mark.parametrize("front", ["native", "grpcio"])
 @pytest.mark.parametrize("name", ["awaits", "blocks_a_thread"])
-async def test_a_filter_that_sleeps_fails_no_other_exchange(name: str) -> None:
-    async with street(name) as here, asyncio.TaskGroup() as tasks:
+async def test_a_filter_that_sleeps_fails_no_other_exchange(name: str, front: str) -> None:
+    async with street(name, "--front", front) as here, asyncio.TaskGroup() as tasks:
         await here.neighbours()  # connections are made, code is warm
         slow = tasks.create_task(send(here.address, PlainRequest(target=sleepers.PATH)))
         await here.processor.logged("sleeps")

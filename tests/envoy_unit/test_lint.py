@@ -182,7 +182,7 @@ def test_what_we_generate_is_what_a_chain_needs(chain: Chain, options: EnvoyOpti
             "Envoy gives up after 0.2s by default, but the chain may take 0.5s: set it to 0.75s, or lower",
         ),
         (with_value(FILTER, "0.5s", "message_timeout"), "message_timeout", "Envoy gives up after 0.5s, but"),
-        ([FILTER, without(CLUSTER, "circuit_breakers")], "circuit_breakers", "after 1024 at a time"),
+        ([FILTER, without(CLUSTER, "circuit_breakers")], "circuit_breakers", "beyond 1024 at a time"),
         (
             [FILTER, with_value(CLUSTER, [{}], "circuit_breakers", "thresholds")],
             "circuit_breakers",
@@ -193,6 +193,26 @@ def test_what_we_generate_is_what_a_chain_needs(chain: Chain, options: EnvoyOpti
             "circuit_breakers",
             "max_requests",
         ),
+        (
+            [FILTER, with_value(CLUSTER, [{"max_requests": 1024}], "circuit_breakers", "thresholds")],
+            "circuit_breakers",
+            "answers 500 to every exchange beyond 1024 at a time, or fewer",
+        ),
+        (
+            with_value(
+                with_value(FILTER, "SKIP", "processing_mode", "response_header_mode"),
+                "BUFFERED",
+                *("processing_mode", "response_body_mode"),
+            ),
+            "processing_mode.response_header_mode",
+            "is SKIP, but response_body_mode is BUFFERED: a body that becomes larger than Envoy's buffer limit crashes",
+        ),
+        (
+            with_value(FILTER, "FULL_DUPLEX_STREAMED", "processing_mode", "response_body_mode"),
+            "processing_mode.response_trailer_mode",
+            "is DEFAULT by default, but response_body_mode is FULL_DUPLEX_STREAMED, and Envoy refuses",
+        ),
+        (with_value(FILTER, True, "observability_mode"), "observability_mode", "set failure_mode_allow: true, for"),
         ({"routes": []}, "", "there is no ext_proc filter in this file"),
         (
             [FILTER, {"@type": f"{PACKAGE}.ExtProcPerRoute", "overrides": {"failure_mode_allow": True}}],
@@ -218,6 +238,13 @@ def test_a_route_that_overrides_the_processing_mode_has_to_say_it_all() -> None:
 @pytest.mark.parametrize("override", [{"disabled": True}, {"overrides": {}}, {"overrides": {"grpc_service": {}}}])
 def test_a_route_that_overrides_nothing_of_it_is_left_alone(override: dict[str, object]) -> None:
     assert findings(GUARDED, [FILTER, {"@type": f"{PACKAGE}.ExtProcPerRoute", **override}]) == {}
+
+
+def test_where_nothing_is_refused_failing_open_is_right() -> None:
+    watching = with_value(with_value(FILTER, True, "observability_mode"), True, "failure_mode_allow")
+    assert findings(GUARDED, watching) == {
+        "observability_mode": "Envoy ignores every answer, so the chain can watch but not act: set it to false"
+    }
 
 
 def test_what_a_chain_does_not_need_it_does_not_miss() -> None:
