@@ -279,11 +279,15 @@ class Connection:
 
     def admits(self, length: int) -> bool:
         """Whether a message of this length may come."""
-        large = length > self.limits.stream_window
+        large = self.is_large(length + MESSAGE_PREFIX_BYTES)
         if length > self._max_message_bytes or (large and self.prepaid + length > self.limits.large_message_bytes):
             self.counters["limit.message_bytes"] += 1
             return False
         return True
+
+    def is_large(self, size: int) -> bool:
+        """Whether a message may not fit into what is left of a window, of which up to half is owed."""
+        return size > self.limits.stream_window >> 1
 
     def owe(self, size: int) -> None:
         """Lets the peer send so many bytes again; it is told once that is half of the window."""

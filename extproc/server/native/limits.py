@@ -35,7 +35,7 @@ class Http2Limits:
         header_bytes: of a header list, as RFC 9113 counts it (32 bytes a field on top), and of its encoded block.
         continuations: CONTINUATION frames of one header block.
         header_cache: decoded header blocks that are kept.
-        large_message_bytes: of messages longer than `stream_window` that are arriving, together.
+        large_message_bytes: of messages longer than half of `stream_window` that are arriving, together.
         queued_bytes: of answers that wait because the peer does not read.
         control_bytes: of acknowledgements and the like that wait because the peer does not read.
         resets: streams that came to nothing: reset by the peer before it had an answer, or by us for its errors.

@@ -183,7 +183,7 @@ class ServerStream:
 
     def arriving(self, size: int, whole: int) -> None:
         """So many bytes of a message have arrived: one that is larger than the window needs more of it to complete."""
-        if whole > self._connection.limits.stream_window:
+        if self._connection.is_large(whole):
             self.prepaid += size
             self._connection.prepaid += size
             self.credit(size)

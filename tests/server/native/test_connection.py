@@ -98,10 +98,17 @@ def test_every_received_byte_is_granted_again(messages: list[tuple[int, bool]], 
     assert peer.connection.buffered() == 0
 
 
-def test_a_message_larger_than_the_window_still_arrives() -> None:
-    """It could never be complete if its window were granted only once it is consumed."""
+@pytest.mark.parametrize("size", [800_000, 65_535, 65_530, 60_000, 32_800])
+def test_a_message_larger_than_the_window_still_arrives(size: int) -> None:
+    """It could never be complete if its window were granted only once it is consumed.
+
+    Nor one that is larger than what is left of the window: up to half of it may be owed and not yet granted.
+    """
     peer = Peer(stream_window=65_535, connection_window=100_000, max_message_bytes=1 << 20)
-    heard, rest, window = peer.call(1), message(bytes(800_000)), 65_535
+    heard = peer.call(1)
+    peer.send(data(1, message(bytes(32_000))))
+    heard.stream.consumed(len(heard.messages.pop()))
+    rest, window = message(bytes(size)), 65_535 - 32_005
     while rest:
         piece, rest = rest[: min(16_384, window)], rest[min(16_384, window) :]
         window -= len(piece)
@@ -109,9 +116,9 @@ def test_a_message_larger_than_the_window_still_arrives() -> None:
         for kind, _, stream_id, payload in peer.send(frame(DATA, 0, 1, piece)):
             assert kind == WINDOW_UPDATE
             window += int.from_bytes(payload, "big") if stream_id == 1 else 0
-    assert [len(each) for each in heard.messages] == [800_000]
-    assert peer.connection.buffered() == 800_000
-    heard.stream.consumed(800_000)
+    assert [len(each) for each in heard.messages] == [size]
+    assert peer.connection.buffered() == size
+    heard.stream.consumed(size)
     assert peer.connection.buffered() == 0
 
 
