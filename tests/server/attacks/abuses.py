@@ -170,7 +170,7 @@ _RULES = [
         "more than the connection's window",
         "memory is bounded by it",
         b"".join(
-            call(stream, WATCH_PATH) + data(stream, b"\0\0\0\xea\x60" + bytes(16_379)) * 3 for stream in range(1, 41, 2)
+            call(stream, WATCH_PATH) + data(stream, b"\0\0\0\x75\x30" + bytes(16_379)) for stream in range(1, 41, 2)
         ),
         Fails(Code.FLOW_CONTROL_ERROR),
         limits=Http2Limits(stream_window=DEFAULT_WINDOW, connection_window=DEFAULT_WINDOW),
