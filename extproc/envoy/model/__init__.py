@@ -31,6 +31,8 @@ from extproc.envoy.model.options import (
 )
 from extproc.envoy.model.per_route import PerRoute
 from extproc.envoy.model.processing_mode import HeaderMode, ModeOverride, ProcessingMode
+from extproc.envoy.model.profile import PROFILES, Profile, profile
+from extproc.envoy.model.quirks import DIFFERENCES, Difference, Quirk
 from extproc.envoy.model.run import EnvoyModel, Processor, Upstream
 from extproc.envoy.model.values import (
     Ask,
@@ -54,10 +56,13 @@ from extproc.envoy.model.values import (
 )
 
 __all__ = [
+    "DIFFERENCES",
+    "PROFILES",
     "Ask",
     "Close",
     "Context",
     "Deed",
+    "Difference",
     "EnvoyModel",
     "Exchange",
     "ExtProcConfig",
@@ -74,6 +79,8 @@ __all__ = [
     "PerRoute",
     "ProcessingMode",
     "Processor",
+    "Profile",
+    "Quirk",
     "Replies",
     "Reply",
     "Resumed",
@@ -88,4 +95,5 @@ __all__ = [
     "Unhandled",
     "Upstream",
     "over_http1",
+    "profile",
 ]

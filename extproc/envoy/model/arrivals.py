@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from extproc.envoy.model.leg import Verdict
+from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.state import CallbackState
 from extproc.phases import BodyMode, Direction
 
@@ -43,7 +44,14 @@ class Arrivals:
             verdict = self._hold_headers(state, headers, end=end)
         if not self._stream.complete and state.drops_content_length:
             headers.remove("content-length")
+        if self._leaves_here(state):
+            self._stream.close()
         return verdict
+
+    def _leaves_here(self, state: ProcessorState) -> bool:
+        """An Envoy that stays in touch leaves at last when a response comes about which nobody is asked."""
+        stays = Quirk.STAYS_IN_TOUCH in self._config.quirks
+        return stays and state.direction is Direction.RESPONSE and state.nothing_asked
 
     def _is_processors_own(self, state: ProcessorState) -> bool:
         """Whether this is a response that the processor sends itself: nobody asks it about that."""

@@ -19,6 +19,7 @@ from extproc.phases import BodyMode, Direction, Phase
 if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.envoy.model.per_route import PerRoute
+    from extproc.envoy.model.quirks import Quirk
     from extproc.filter import Needs
 
 __all__ = ["ExtProcConfig"]
@@ -66,6 +67,9 @@ class ExtProcConfig:
     """Of the upstream's cluster: ``max_headers_count``, ``max_response_headers_kb``."""
     stream_idle_timeout: float = 300.0
     """Of the HTTP connection manager, in seconds; the only timer that runs while a body is in full duplex."""
+
+    quirks: frozenset[Quirk] = frozenset()
+    """What this data plane does otherwise than Envoy 1.40; a `Profile` says it."""
 
     @classmethod
     def for_chain(cls, chain: Chain) -> ExtProcConfig:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from extproc.envoy.model.mutation import Mutation
 from extproc.envoy.model.options import RouteCacheAction
+from extproc.envoy.model.quirks import Quirk
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Edits:
         self._apply(state, trailers, answer.set_headers, answer)
 
     def _apply(self, state: ProcessorState, fields: Fields, sets: tuple[HeaderEdit, ...], answer: Continue) -> None:
+        if Quirk.SETTING_APPENDS in self._config.quirks:
+            sets = tuple(replace(edit, append=True) for edit in sets)
         if sets or answer.remove_headers:
             mutation = Mutation(sets, answer.remove_headers, self._config.rules, self._counters, answer.replace)
             mutation.apply(fields, state.limits)

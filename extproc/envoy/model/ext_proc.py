@@ -14,6 +14,7 @@ from extproc.envoy.model.local_reply import immediate_reply, local_reply
 from extproc.envoy.model.local_streaming import LocalStreaming
 from extproc.envoy.model.mutation import Mutation
 from extproc.envoy.model.overrides import extend_timeout, override_mode
+from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.requests import Requests
 from extproc.envoy.model.state import CallbackState, ProcessorState
 from extproc.envoy.model.stream import Stream
@@ -110,7 +111,8 @@ class ExtProc:
             self._take(said)
         except SpuriousError as error:
             self._count("spurious_msgs_received")
-            self._fail(self._config.status_on_error, str(error))
+            anyway = Quirk.SPURIOUS_PASSES in self._config.quirks
+            self._fail(self._config.status_on_error, str(error), pass_anyway=anyway)
         except MutationFailedError as error:
             self._count("stream_msgs_received")
             self._refuse(self._config.status_on_error, str(error))
@@ -128,6 +130,7 @@ class ExtProc:
         not_held = request.body_mode in (BodyMode.NONE, BodyMode.STREAMED)
         waiting = request.callback is CallbackState.HEADERS and not_held
         taken = override_mode(self._config, tuple(self.states.values()), override)
+        alone = alone and Quirk.NO_LONE_OVERRIDE not in self._config.quirks
         if not (alone and taken and waiting and request.duplex and request.send_trailers):
             return False
         request.deadline = None
@@ -141,6 +144,8 @@ class ExtProc:
         elif answer is None:
             raise SpuriousError("unhandled message")
         elif not isinstance(answer, Continue):
+            if Quirk.NO_STREAMED_IMMEDIATE in self._config.quirks:
+                raise SpuriousError("unhandled message")
             self._local.take(answer)
         elif self.stream.replying:
             raise SpuriousError("spurious message")
@@ -180,6 +185,8 @@ class ExtProc:
             last = phase.part is Part.TRAILERS or ends_body
         unasked = not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE
         state.done = state.done or last or unasked
+        if Quirk.STAYS_IN_TOUCH in self._config.quirks:
+            return
         if not self.stream.complete and all(one.done or one.nothing_asked for one in self.states.values()):
             self.stream.close()
 
@@ -193,7 +200,8 @@ class ExtProc:
     @property
     def failure_mode_allow(self) -> bool:
         """Whether the exchange may go on without the processor: not when it has the body, or is replying itself."""
-        begun = any(state.duplex and state.body_begun for state in self.states.values())
+        gone = Quirk.DUPLEX_OPENS_LATE not in self._config.quirks
+        begun = gone and any(state.duplex and state.body_begun for state in self.states.values())
         return self._config.failure_mode_allow and not begun and not self.stream.replying
 
     def _half_closed(self) -> None:
@@ -213,12 +221,13 @@ class ExtProc:
         why = f"{abort.reason}{{via_upstream}}" if abort.reason else "via_upstream"
         self._refuse(self._config.status_on_error, f"ext_proc_error_gRPC_error_{GRPC_CODES.index(abort.code)}{{{why}}}")
 
-    def _fail(self, status: int, details: str) -> None:
-        """Lets the exchange go on unprocessed, if that is allowed."""
-        if not self.failure_mode_allow:
+    def _fail(self, status: int, details: str, *, pass_anyway: bool = False) -> None:
+        """Lets the exchange go on unprocessed, if that is allowed, or does so anyway."""
+        if self.failure_mode_allow:
+            self._count("failure_mode_allowed")
+        elif not pass_anyway:
             self._refuse(status, details)
             return
-        self._count("failure_mode_allowed")
         self.stream.close()
         self._abandon()
 

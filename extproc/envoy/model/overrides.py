@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.state import CallbackState
 from extproc.phases import BodyMode
 
@@ -37,7 +38,7 @@ def override_mode(config: ExtProcConfig, states: Sequence[ProcessorState], overr
     duplex = BodyMode.FULL_DUPLEX_STREAMED in (config.mode.request_body, config.mode.response_body)
     if not (config.allow_mode_override and waiting) or duplex or config.send_body_without_waiting_for_header_response:
         return False
-    effective = override.over(config.mode)
+    effective = override if Quirk.OVERRIDE_RESETS in config.quirks else override.over(config.mode)
     allowed = config.allowed_override_modes
     if allowed and not any(effective.agrees_with(one) for one in allowed):
         return False
