@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 WORKERS ?= auto
+SEED ?= 1
+EXCHANGES ?= 10000
 FUZZ_FACTOR ?= 1000
 BIN := .venv/bin
 TEST_STAMP := .venv/installed-dev
@@ -27,6 +29,7 @@ test: $(TEST_STAMP) ## All tests, those against the real Envoy among them
 
 fuzz: $(TEST_STAMP) ## What `make test` tries for seconds, for hours: FUZZ_FACTOR times as much
 	FUZZ_FACTOR=$(FUZZ_FACTOR) $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/server/fuzz
+	$(BIN)/python -m tests.envoy.fuzz --seed $(SEED) --exchanges $(EXCHANGES)
 
 bench: $(DEMO_STAMP) ## What a filter costs, through the real Envoy: a table, and benchmarks/results.json
 	$(BIN)/python -m benchmarks

@@ -120,9 +120,9 @@ Script: TypeAlias = Mapping[Phase, Doing]
 
 @dataclass(frozen=True)
 class Turns:
-    """What is done about the first message of a phase, the second, and so on; then they are continued unchanged."""
+    """What is done about the first message of a phase, the second, and so on; None, and then: they go on unchanged."""
 
-    turns: tuple[Sequence[Action], ...]
+    turns: tuple[Sequence[Action] | None, ...]
 
 
 _NOTHING_MORE = Context()
@@ -170,7 +170,7 @@ def on(phase: Phase, *actions: Action) -> Script:
     return {phase: actions}
 
 
-def turns(*sequences: Sequence[Action]) -> Turns:
+def turns(*sequences: Sequence[Action] | None) -> Turns:
     """Something else each time."""
     return Turns(sequences)
 

@@ -9,24 +9,21 @@ import pytest_asyncio
 
 from tests.envoy.compare import differences
 from tests.envoy.modelled import modelled
-from tests.envoy.pending import PENDING
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
 from tests.envoy.tables import SCENARIOS
 
 pytestmark = pytest.mark.envoy
 
-_AGREEING = [scenario for scenario in SCENARIOS if scenario.name.removesuffix("-http2") not in PENDING]
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def real() -> AsyncIterator[Real]:
-    async with Real([scenario.setting for scenario in _AGREEING]) as running:
+    async with Real([scenario.setting for scenario in SCENARIOS]) as running:
         yield running
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("scenario", _AGREEING, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 async def test_model_and_envoy_agree(real: Real, scenario: Scenario) -> None:
     unlike = differences(await modelled(scenario), await real.run(scenario))
     assert not unlike, "\n".join(unlike)
@@ -35,7 +32,3 @@ async def test_model_and_envoy_agree(real: Real, scenario: Scenario) -> None:
 def test_scenarios_have_names_of_their_own() -> None:
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names))
-
-
-def test_only_scenarios_are_pending() -> None:
-    assert {scenario.name for scenario in SCENARIOS} >= PENDING

@@ -28,7 +28,7 @@ from tests.envoy.scenario import (
     reply,
 )
 
-_SOON = 0.05
+_SOON = 0.1
 _OPEN = config("all", failure_mode_allow=True)
 _503 = config("all", status_on_error=503)
 _EMPTY = ProcessingResponse()

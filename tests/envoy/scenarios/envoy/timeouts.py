@@ -7,8 +7,8 @@ from tests.envoy.answers import beside, more_time, say, unchanged
 from tests.envoy.moves import ALL_PARTS, Leave, Move, Pass, Reply, Say, Send, Wait, waiting
 from tests.envoy.scenario import RQB, RQH, RSB, RSH, Scenario, config, post, reply, turns
 
-_SOON = 0.05
-_LATER = 0.15
+_SOON = 0.1
+_LATER = 0.2
 _SHUT = config(timeout=_SOON)
 _OPEN = config(timeout=_SOON, failure_mode_allow=True)
 _EXTENDABLE = config(timeout=_SOON, max_message_timeout=10.0)

@@ -1,0 +1,29 @@
+"""Random exchanges, the same on every run of the tests; ``make fuzz`` runs as many as are wanted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.envoy.drawing import settings_from
+from tests.envoy.fuzz import disagreement
+from tests.envoy.scenarios import bodies
+from tests.envoy.source import source
+
+EXCHANGES = 150
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_model_and_envoy_agree_about_random_exchanges(batch: int) -> None:
+    found = disagreement(batch, EXCHANGES)
+    assert found is None, found
+
+
+def test_settings_come_from_the_seed() -> None:
+    assert settings_from(1, 20) == settings_from(1, 20) != settings_from(2, 20)
+
+
+def test_a_scenario_can_be_pasted() -> None:
+    text = source(bodies.SCENARIOS[0])
+    assert text.startswith(
+        "Scenario(name='every-phase', config=ExtProcConfig(mode=ProcessingMode(request_body=BodyMode.BUFFERED"
+    )
