@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,9 +36,9 @@ class Bystander:
 
 
 @asynccontextmanager
-async def bystander(address: str) -> AsyncIterator[Bystander]:
+async def bystander(address: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bystander]:
     """A client with a connection of its own, on which a stream is always open."""
-    async with greeted(address) as peer:
+    async with greeted(address, tls=tls) as peer:
         peer.send(window_update(0, HIGHEST_WINDOW >> 1))
         peer.send(call(1, WATCH_PATH) + data(1, message(), END_STREAM))
         client = Bystander(peer)

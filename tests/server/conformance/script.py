@@ -8,6 +8,7 @@ What the RFC calls a stream error may be answered with a connection error of the
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -185,9 +186,9 @@ class Case:
     steps: tuple[Step, ...]
     raw: bool = False
 
-    async def play(self, address: str) -> None:
+    async def play(self, address: str, tls: ssl.SSLContext | None = None) -> None:
         """Goes through the steps on a connection of its own."""
-        async with connected(address) as peer:
+        async with connected(address, tls=tls) as peer:
             if not self.raw:
                 await peer.handshake()
             for step in self.steps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -205,15 +206,16 @@ class Peer:
 
 
 @asynccontextmanager
-async def connected(address: str, *, receive_buffer: int = 0) -> AsyncIterator[Peer]:
-    """A connection over TCP on which nothing has been said yet, with a small receive buffer if need be."""
+async def connected(address: str, *, tls: ssl.SSLContext | None = None, receive_buffer: int = 0) -> AsyncIterator[Peer]:
+    """A connection over TCP or TLS on which nothing has been said yet, with a small receive buffer if need be."""
     host, _, port = address.rpartition(":")
     client = socket.socket()
     client.setblocking(False)
     if receive_buffer:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     await asyncio.get_running_loop().sock_connect(client, (host, int(port)))
-    peer = Peer(*await asyncio.open_connection(sock=client))
+    name = None if tls is None else host
+    peer = Peer(*await asyncio.open_connection(sock=client, ssl=tls, server_hostname=name))
     try:
         yield peer
     finally:
@@ -221,8 +223,10 @@ async def connected(address: str, *, receive_buffer: int = 0) -> AsyncIterator[P
 
 
 @asynccontextmanager
-async def greeted(address: str, *announced: tuple[int, int], receive_buffer: int = 0) -> AsyncIterator[Peer]:
+async def greeted(
+    address: str, *announced: tuple[int, int], tls: ssl.SSLContext | None = None, receive_buffer: int = 0
+) -> AsyncIterator[Peer]:
     """A connection on which both sides have exchanged their settings."""
-    async with connected(address, receive_buffer=receive_buffer) as peer:
+    async with connected(address, tls=tls, receive_buffer=receive_buffer) as peer:
         await peer.handshake(*announced)
         yield peer
