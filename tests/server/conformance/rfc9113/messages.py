@@ -91,6 +91,9 @@ _PSEUDO = [
         "8.3.1: :path begins with a slash, or is * for OPTIONS",
         [_METHOD, _SCHEME, (":path", "a"), _AUTHORITY],
     ),
+    _whole("* of a GET", "8.3.1: * is for OPTIONS alone", [_METHOD, _SCHEME, (":path", "*"), _AUTHORITY]),
+    _bad("another host", "8.3.1: host and :authority name one server", ("host", "elsewhere")),
+    _fine("the same host", "8.3.1: host may be there as well", ("host", "127.0.0.1")),
     _whole("nothing at all", "8.3.1: pseudo-headers are required", []),
     _whole("only regular fields", "8.3.1", [("x-a", "b")]),
     case(
