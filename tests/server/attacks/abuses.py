@@ -169,9 +169,7 @@ _RULES = [
     attack(
         "more than the connection's window",
         "memory is bounded by it",
-        b"".join(
-            call(stream, WATCH_PATH) + data(stream, b"\0\0\0\x75\x30" + bytes(16_379)) for stream in range(1, 41, 2)
-        ),
+        b"".join(call(stream) + data(stream, message(bytes(16_000), length=20_000)) for stream in range(1, 41, 2)),
         Fails(Code.FLOW_CONTROL_ERROR),
         limits=Http2Limits(stream_window=DEFAULT_WINDOW, connection_window=DEFAULT_WINDOW),
         counter="connection_error.FLOW_CONTROL_ERROR",
