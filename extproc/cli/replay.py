@@ -31,6 +31,7 @@ def replay(
     *,
     chain: str,
     through: Literal["model", "envoy"] = "model",
+    profile: str = "envoy-1.40",
     ignore: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
     redaction_key: Path | None = None,
@@ -44,6 +45,7 @@ def replay(
         captures: Captures (*.ndjson), or directories of them.
         chain: The chain file, or module:attribute.
         through: The Envoy model in this process, or the real Envoy.
+        profile: The data plane that the model plays, such as envoy-1.34.
         ignore: A header that may differ; may be given several times.
         as_json: Print the result as JSON.
         redaction_key: The key that the captures were redacted with; by default redaction.key beside each.
@@ -52,17 +54,22 @@ def replay(
     from rich.console import Console
 
     from extproc.config import load_chain
+    from extproc.envoy.model import profile as named
+    from extproc.errors import EnvoyError
     from extproc.replay.captures import replay_captures
     from extproc.replay.report import as_json as json_of
     from extproc.replay.report import print_report
     from extproc.replay.runner import replay as through_model
 
+    plane = named(profile)
+    if plane.quirks and through == "envoy":
+        raise EnvoyError("the real Envoy is no other than itself: --profile goes with --through model")
     logging.getLogger("extproc").addHandler(logging.NullHandler())  # what fails in a filter is in the report
     report = asyncio.run(
         replay_captures(
             captures,
             partial(load_chain, chain),
-            way=through_model if through == "model" else through_envoy(),
+            way=partial(through_model, data_plane=plane) if through == "model" else through_envoy(),
             ignored=ignore,
             redaction_key=redaction_key,
             show=show if show is not None or as_json else _SHOWN,

@@ -7,17 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from extproc.chain import Chain, Use
-from extproc.envoy.model import Ask, EnvoyModel, ExtProcConfig
+from extproc.envoy.model import PROFILES, Ask, EnvoyModel, ExtProcConfig
 from extproc.filter import Filter, Needs
 from extproc.messages import Answer, Continue, Protocol
 from extproc.phases import BodyMode, Phase
 
 if TYPE_CHECKING:
-    from extproc.envoy.model import HttpMessage, Outcome, Resumed
+    from extproc.envoy.model import HttpMessage, Outcome, Profile, Resumed
     from extproc.replay.capture import CapturedExchange, CapturedMessage, Header
     from extproc.replay.traffic import Traffic
 
-__all__ = ["BrokenOffError", "config_for", "outcome_of", "protocol_for", "recorded_chain"]
+__all__ = ["ENVOY_1_40", "BrokenOffError", "config_for", "outcome_of", "protocol_for", "recorded_chain"]
+
+ENVOY_1_40 = PROFILES["envoy-1.40"]
+"""What a replay is played on, unless it is told otherwise."""
 
 _HELD = (BodyMode.NONE, BodyMode.BUFFERED)
 """What the model knows how to do; in other modes a filter sees no whole body, whatever the answer."""
@@ -51,8 +54,12 @@ def recorded_chain(header: Header) -> Chain:
     return Chain([Use(_Recorded(asked=header.needs), on_error=policy) for policy in header.filters.values()])
 
 
-def config_for(chain: Chain, traffic: Traffic, recorded: Needs) -> ExtProcConfig:
-    """How Envoy is configured for `chain`, except where the recording shows that it was otherwise."""
+def config_for(chain: Chain, traffic: Traffic, recorded: Needs, data_plane: Profile = ENVOY_1_40) -> ExtProcConfig:
+    """How a data plane is configured for `chain`, except where the recording shows that it was otherwise.
+
+    Raises:
+        EnvoyError: it refuses that.
+    """
     config = ExtProcConfig.for_chain(chain)
     protocol = protocol_for(config, traffic, recorded)
     mode = config.mode
@@ -63,7 +70,7 @@ def config_for(chain: Chain, traffic: Traffic, recorded: Needs) -> ExtProcConfig
     if not traffic.has_request:
         mode = replace(mode, request_headers=False, request_body=BodyMode.NONE, request_trailers=False)
     sizes = [len(half.body) for half in (traffic.request, traffic.response) if half is not None]
-    return replace(config, mode=mode, buffer_limit=max(config.buffer_limit, *sizes))
+    return data_plane.applied_to(replace(config, mode=mode, buffer_limit=max(config.buffer_limit, *sizes)))
 
 
 def protocol_for(config: ExtProcConfig, traffic: Traffic, recorded: Needs) -> Protocol:

@@ -16,14 +16,14 @@ from extproc.machine import ExchangeMachine
 from extproc.messages import Continue
 from extproc.replay.capture import CapturedExchange, CapturedMessage
 from extproc.replay.lacks import asks_response, lacking, not_captured, unanswered
-from extproc.replay.play import BrokenOffError, config_for, outcome_of, protocol_for, recorded_chain
+from extproc.replay.play import ENVOY_1_40, BrokenOffError, config_for, outcome_of, protocol_for, recorded_chain
 from extproc.replay.traffic import traffic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from extproc.chain import Chain
-    from extproc.envoy.model import Outcome, Resumed
+    from extproc.envoy.model import Outcome, Profile, Resumed
     from extproc.filter import Needs
     from extproc.messages import Message
     from extproc.phases import Phase
@@ -71,7 +71,14 @@ class ReplayClock:
         return self.now
 
 
-async def replay(reader: CaptureReader, chain: Chain, veil: Veil, tell: Callable[[Replayed], None]) -> list[str]:
+async def replay(
+    reader: CaptureReader,
+    chain: Chain,
+    veil: Veil,
+    tell: Callable[[Replayed], None],
+    *,
+    data_plane: Profile = ENVOY_1_40,
+) -> list[str]:
     """Runs a capture through a chain, which is started before and stopped after.
 
     Args:
@@ -79,16 +86,18 @@ async def replay(reader: CaptureReader, chain: Chain, veil: Veil, tell: Callable
         chain: a fresh one, that has counted nothing yet.
         veil: takes care of the secrets.
         tell: is told of each exchange as it ends.
+        data_plane: whose behaviour decides what comes of the answers, then and now.
 
     Returns:
         What makes the result less than certain, one sentence each.
 
     Raises:
         CaptureError: the capture is broken.
+        EnvoyError: the data plane would refuse the configuration that the chain needs.
     """
     await chain.start()
     try:
-        await _Run(reader, chain, veil, tell).all()
+        await _Run(reader, chain, veil, tell, data_plane).all()
     finally:
         await chain.stop()
     return [*reader.notes, *veil.notes(), *lacking(reader, chain.needs)]
@@ -97,7 +106,15 @@ async def replay(reader: CaptureReader, chain: Chain, veil: Veil, tell: Callable
 class _Run:
     """The exchanges of one capture, as many at once as there were."""
 
-    def __init__(self, reader: CaptureReader, chain: Chain, veil: Veil, tell: Callable[[Replayed], None]) -> None:
+    def __init__(
+        self,
+        reader: CaptureReader,
+        chain: Chain,
+        veil: Veil,
+        tell: Callable[[Replayed], None],
+        data_plane: Profile,
+    ) -> None:
+        self._data_plane = data_plane
         self._clock = ReplayClock()
         self._reader = reader
         self._chain = chain
@@ -117,7 +134,8 @@ class _Run:
     def _begin(self, exchange: CapturedExchange) -> _Live:
         self._veil.look_at(exchange)
         machine = ExchangeMachine(self._chain, exchange.id, clock=self._clock, trace=True)
-        return _Live(exchange, self._veil.restored(exchange), machine, self._chain, self._reader.header.needs)
+        restored, needs = self._veil.restored(exchange), self._reader.header.needs
+        return _Live(exchange, restored, machine, self._chain, needs, data_plane=self._data_plane)
 
     async def _step(self) -> None:
         """Lets the exchange go on whose message came first."""
@@ -137,12 +155,12 @@ class _Run:
         traffic = traffic_of(recorded)
         needs = self._reader.header.needs
         try:
-            before = outcome_of(traffic, recorded, config_for(self._recorded, traffic, needs))
+            before = outcome_of(traffic, recorded, config_for(self._recorded, traffic, needs, self._data_plane))
         except BrokenOffError as error:
             return Replayed(recorded, replayed, None, None, unanswered(error))
         after: Outcome | None = None
         try:
-            after = outcome_of(traffic, replayed, config_for(self._chain, traffic, needs))
+            after = outcome_of(traffic, replayed, config_for(self._chain, traffic, needs, self._data_plane))
         except BrokenOffError as error:  # for what `live` lacks; what had been forwarded by then can be compared
             if error.upstream is not None:
                 after = replace(before, upstream=error.upstream, client=None)
@@ -166,6 +184,8 @@ class _Live:
         machine: ExchangeMachine,
         chain: Chain,
         needs: Needs,
+        *,
+        data_plane: Profile,
     ) -> None:
         """Prepares an exchange.
 
@@ -175,6 +195,7 @@ class _Live:
             machine: a new one.
             chain: that of the machine.
             needs: those of the chain that was recorded.
+            data_plane: on which it is played.
         """
         self.recorded = recorded
         self.machine = machine
@@ -182,7 +203,7 @@ class _Live:
         self.lacks = ""
         self._needs = needs
         self._traffic = traffic_of(restored)
-        self._config = config_for(chain, self._traffic, needs)
+        self._config = config_for(chain, self._traffic, needs, data_plane)
         self._protocol = protocol_for(ExtProcConfig.for_chain(chain), self._traffic, needs)
         self._steps = EnvoyModel(self._config).exchange(self._traffic.request)
         self._captured: defaultdict[Phase, deque[CapturedMessage]] = defaultdict(deque)

@@ -155,3 +155,21 @@ def test_a_capture_with_nothing_in_it_proves_nothing(
     asyncio.run(record(tmp_path / "idle", load_chain(chain), []))
     assert main(["replay", str(tmp_path / "idle"), "--chain", str(chain)]) == 2
     assert capsys.readouterr().out == "0 exchanges: nothing to compare\n"
+
+
+def test_another_data_plane_is_played_by_its_name(captures: Path, chain: Path) -> None:
+    assert main(["replay", str(captures), "--chain", str(chain), "--profile", "envoy-1.34"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--profile", "envoy-0.1"], "envoy-1.34"),
+        (["--profile", "envoy-1.34", "--through", "envoy"], "--through model"),
+    ],
+)
+def test_a_data_plane_that_cannot_be_played_is_refused(
+    captures: Path, chain: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert main(["replay", str(captures), "--chain", str(chain), *arguments]) == 2
+    assert said in capsys.readouterr().err
