@@ -4,77 +4,93 @@ from __future__ import annotations
 
 # What filters see (headers, http) and the machine are one unit: their underscore means "not for filters".
 # pyright: reportPrivateUsage=false
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from extproc.guard import FRAMING
-from extproc.messages import Continue, Immediate
+from extproc.messages import Continue, Immediate, Piece
 from extproc.mutation import header_mutation
 from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from extproc.headers import Headers
-    from extproc.http import Response
-    from extproc.messages import RawHeaders
+    from extproc.http import Request, Response
+    from extproc.lane import Lane, Stage
+    from extproc.messages import ModeChange, RawHeaders
 
-__all__ = ["UNCHANGED", "going_on", "immediate", "without_length"]
+__all__ = ["UNCHANGED", "cut", "going_on", "immediate", "immediate_headers", "pieces", "without_length"]
 
 UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
 
 _ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
-_NO_METADATA: Mapping[str, Mapping[str, Any]] = {}
+_PIECE = 62 * 1024
+"""Envoy recommends less than 64 KiB a message."""
 
 
-def going_on(
-    phase: Phase,
-    before: RawHeaders,
-    fields: Headers,
-    body: bytes | None,
-    *,
-    clear_route_cache: bool,
-    metadata: Mapping[str, Mapping[str, Any]] = _NO_METADATA,
-) -> Continue:
+def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -> Continue:
     """The answer that turns what Envoy has into what the filters made of it.
 
     Args:
-        phase: the phase that is answered.
-        before: the headers (or trailers) as Envoy has them; empty if it never showed them.
-        fields: the headers (or trailers) as they are to be.
+        stage: what is answered.
         body: the new body; None leaves it.
-        clear_route_cache: a filter asked for it; a changed pseudo-header asks for it by itself.
-        metadata: what filters emitted.
+        mode: what Envoy need not ask about any more.
     """
+    lane, phase, fields, before = stage.lane, stage.phase, stage.fields, stage.headers
+    clear_route_cache, metadata, typed = lane.clear_route_cache, lane.emitted, lane.typed
     replace = body is not None and phase.part is Part.HEADERS
-    if replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
+    if not stage.rule.headers:
+        before = fields._items  # they have left
+    elif replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
         without_length(fields)
         before = [item for item in before if item[0] != "content-length"]
     elif body is not None:
         _frame(fields, body)
-    elif fields._items is before and not clear_route_cache and not metadata:
+    elif fields._items is before and not (clear_route_cache or metadata or typed or mode):
         return UNCHANGED[phase]
     edits, removals = header_mutation(before, fields._items)
-    if body is not None and not before and not replace:
+    if body is not None and not before and not replace and stage.rule.headers:
         removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
     if not clear_route_cache:
         for edit in edits:
             clear_route_cache = clear_route_cache or edit.name in _ROUTING
-    if not (edits or removals or clear_route_cache or metadata) and body is None:
+    if body is None and not (edits or removals or clear_route_cache or metadata or typed or mode):
         return UNCHANGED[phase]
-    return Continue(phase, edits, removals, body, replace, clear_route_cache, metadata)
+    return Continue(phase, edits, removals, body, replace, clear_route_cache, metadata, typed, mode)
 
 
-def immediate(response: Response, body: bytes, metadata: Mapping[str, Mapping[str, Any]]) -> Immediate:
+def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:
+    """A body, or what has come of it so far, in pieces that Envoy takes; the last one says so at the end of a body."""
+    if not body and not end:
+        return []
+    cuts = cut(body)
+    made = [Piece(phase, cut, end and index == len(cuts) - 1) for index, cut in enumerate(cuts)]
+    if lane.emitted or lane.typed:
+        made[0] = Piece(phase, made[0].body, made[0].end_of_stream, lane.emitted, lane.typed)
+        lane.emitted, lane.typed = {}, {}
+    return made
+
+
+def cut(body: bytes) -> list[bytes]:
+    """A body in pieces of a size that Envoy takes; at least one."""
+    return [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)] if len(body) > _PIECE else [body]
+
+
+def immediate_headers(response: Request | Response) -> RawHeaders:
+    """What goes out of a response that comes in pieces: its status and its headers, without framing."""
+    return [item for item in response._headers._items if item[0] not in FRAMING]
+
+
+def immediate(response: Response, body: bytes, lane: Lane) -> Immediate:
     """The answer that ends the exchange with `response`, whose body is to be `body`."""
-    headers = [item for item in response.headers._items if item[0] != ":status" and item[0] not in FRAMING]
+    headers = [item for item in immediate_headers(response) if item[0] != ":status"]
     return Immediate(
         status=response.status,
         set_headers=header_mutation([], headers)[0],
         body=body,
         details=response.details,
         grpc_status=response.grpc_status,
-        metadata=metadata,
+        metadata=lane.emitted,
+        typed_metadata=lane.typed,
     )
 
 

@@ -56,11 +56,11 @@ async def go_on(steps: Steps[_T], waited: Awaitable[Any]) -> _T:
         return result
 
 
-def wait(exchange: Exchange, awaitable: Awaitable[_T], seconds: float) -> Steps[_T]:
+def wait(exchange: Exchange, awaitable: Awaitable[_T], seconds: float | None) -> Steps[_T]:
     """Waits for what a hook gave back; whenever its code goes on, the exchange is that of its lane.
 
     Raises:
-        TimeoutError: it took longer than `seconds`.
+        TimeoutError: it took longer than `seconds`; None: it may take its time.
     """
     lane = exchange._lane
     try:
@@ -79,7 +79,7 @@ class _InTurn(Awaitable[Any]):
     closed: whoever waits for it must not wait for ever.
     """
 
-    def __init__(self, exchange: Exchange, awaitable: Awaitable[Any], seconds: float) -> None:
+    def __init__(self, exchange: Exchange, awaitable: Awaitable[Any], seconds: float | None) -> None:
         self._exchange = exchange
         self._lane = exchange._lane
         self._awaitable = awaitable

@@ -11,18 +11,26 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from extproc.errors import FilterError, PhaseError
+from extproc.guard import Limits
 from extproc.http import Request, Response
-from extproc.phases import Phase
+from extproc.lane import Lane
+from extproc.messages import TypedValue
+from extproc.phases import Direction, Part, Phase
 
 if TYPE_CHECKING:
-    from extproc.chain import Link
+    from extproc.budget import Budget
+    from extproc.chain import Chain
     from extproc.clock import Clock
+    from extproc.messages import Typed
+    from extproc.trace import Event
 
-__all__ = ["Ended", "Exchange", "Lane", "Metadata"]
+__all__ = ["Ended", "Exchange", "Metadata"]
 
 Ended: TypeAlias = Literal["", "complete", "immediate", "cancelled", "aborted"]
 """How an exchange ended: Envoy closed the stream after the last answer; a filter answered the client; the stream broke
 off while an answer was still due (the client went away, or Envoy's timer fired); we broke it off. Empty: it has not."""
+
+_LIMITS: Mapping[Direction, Limits] = {Direction.REQUEST: Limits(), Direction.RESPONSE: Limits(header_bytes=80 * 1024)}
 
 _logger = logging.getLogger("extproc.filter")
 
@@ -30,12 +38,14 @@ _logger = logging.getLogger("extproc.filter")
 class Metadata(Mapping[str, Mapping[str, Any]]):
     """Envoy's dynamic metadata: what it sent, by namespace, to be read; and `emit`, to send some back."""
 
-    __slots__ = ("_exchange", "_in")
+    __slots__ = ("_exchange", "_in", "typed")
 
-    def __init__(self, exchange: Exchange, received: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, exchange: Exchange, received: Mapping[str, Mapping[str, Any]], typed: Typed) -> None:
         """Takes what Envoy sent."""
         self._exchange = exchange
         self._in = received
+        self.typed = typed
+        """What Envoy sent as protobuf messages, by namespace: their type and their bytes."""
 
     def emit(self, namespace: str, values: Mapping[str, Any]) -> None:
         """Sends values to Envoy under `namespace`, for its access log and later filters.
@@ -47,6 +57,28 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
             OverflowError: a number is too large; numbers are doubles at Envoy.
             PhaseError: the exchange is over.
         """
+        lane = self._open(namespace)
+        # A new object each time: a filter that fails later in its hook gets the old one back.
+        emitted = lane.emitted
+        lane.emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
+
+    def emit_typed(self, namespace: str, type_url: str, value: bytes) -> None:
+        """Sends a serialized protobuf message to Envoy under `namespace`, in place of one that was sent before.
+
+        Args:
+            namespace: whose metadata it is.
+            type_url: the type, such as ``type.googleapis.com/envoy.config.core.v3.Address``.
+            value: the serialized message.
+
+        Raises:
+            FilterError: the filter does not list the namespace in `metadata_out`; Envoy would drop it silently.
+            PhaseError: the exchange is over.
+        """
+        lane = self._open(namespace)
+        lane.typed = {**lane.typed, namespace: TypedValue(type_url, bytes(value))}
+
+    def _open(self, namespace: str) -> Lane:
+        """The lane whose next answer takes the metadata along."""
         if self._exchange.ended:
             raise PhaseError("metadata cannot be emitted: the exchange is over, emit it in an earlier hook")
         lane = self._exchange._lane
@@ -56,9 +88,7 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
                 f"metadata namespace {namespace!r} would be dropped by Envoy: add it to the filter's `metadata_out`, "
                 "so that the chain asks Envoy to receive it"
             )
-        # A new object each time: a filter that fails later in its hook gets the old one back.
-        emitted = lane.emitted
-        lane.emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
+        return lane
 
     def __getitem__(self, namespace: str) -> Mapping[str, Any]:
         """What Envoy sent under `namespace`."""
@@ -71,31 +101,6 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
     def __len__(self) -> int:
         """How many namespaces Envoy sent."""
         return len(self._in)
-
-
-class Lane:
-    """What is true while hooks of one direction run: the request and the response may be under way at once.
-
-    Attributes:
-        phase: the phase that is running.
-        last: the phase of the latest message; None before the first.
-        pending: a message waits for its answer.
-        now: seconds since the Unix epoch when the current message came.
-        deadline: by when it has to be answered, on the exchange's clock.
-        link: the filter that is running.
-        emitted: dynamic metadata that goes out with the next answer.
-        clear_route_cache: a filter asked for it since the last answer.
-    """
-
-    # Defaults stand here rather than in __init__: this is the hot path.
-    phase: Phase | None = None
-    last: Phase | None = None
-    pending = False
-    now = 0.0
-    deadline = 0.0
-    link: Link | None = None
-    emitted: Mapping[str, Mapping[str, Any]] = {}
-    clear_route_cache = False
 
 
 class Exchange:
@@ -112,8 +117,17 @@ class Exchange:
     ended: Ended = ""
     _request: Request | None = None
     _response: Response | None = None
+    _response_begun = False  # the client may have the beginning of it
+    _watched = False  # Envoy neither waits for answers nor reads them
     _metadata: Metadata | None = None
     _random: random.Random | None = None
+    _joined: frozenset[int] = frozenset()  # the filters whose condition held
+    _events: list[Event] | None = None
+    _limits: Mapping[Direction, Limits] = _LIMITS
+    _budget: Budget | None = None
+    _more_time: float | None = None  # seconds to ask Envoy for when a hook has to wait
+    _off: frozenset[int] = frozenset()  # the filters that do not take part, or no longer
+    _chain: Chain  # whose filters see it
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
         """Begins an exchange about which nothing is known yet."""
@@ -150,7 +164,7 @@ class Exchange:
     def metadata(self) -> Metadata:
         """Envoy's dynamic metadata, to read and to `emit`."""
         if self._metadata is None:
-            self._metadata = Metadata(self, {})
+            self._metadata = Metadata(self, {}, {})
         return self._metadata
 
     @property
@@ -187,6 +201,19 @@ class Exchange:
         link = self._lane.link
         name = link.name if link else ""
         return _Log(_logger, {"exchange": self.id, "filter": name})
+
+    def skip_body(self) -> None:
+        """Says that this filter does not want the body after all, and is not to be called for it.
+
+        If no other filter wants it either, Envoy is asked to let it pass (where its configuration allows that).
+
+        Raises:
+            PhaseError: the body is under way already.
+        """
+        phase, link = self._lane.phase, self._lane.link
+        if phase is None or phase.part is not Part.HEADERS or link is None:
+            raise PhaseError("it is too late for skip_body(): call it in on_request_headers or on_response_headers")
+        self._lane.unwanted |= {link.index}
 
     def clear_route_cache(self) -> None:
         """Makes Envoy choose the route again, by the edited headers.

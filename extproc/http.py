@@ -6,7 +6,7 @@ from __future__ import annotations
 # pyright: reportPrivateUsage=false
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from extproc.errors import HeaderError, PhaseError
@@ -198,12 +198,12 @@ class Request(_Body):
 class Response(_Body):
     """A response: the upstream's on its way to the client, or one that a filter returns in its stead."""
 
-    __slots__ = ()
+    __slots__ = ("_stream",)
 
     def __init__(
         self,
         status: int,
-        body: bytes | str = b"",
+        body: bytes | str | AsyncIterator[bytes] = b"",
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         *,
         details: str = "",
@@ -213,7 +213,9 @@ class Response(_Body):
 
         Args:
             status: 200 to 599. There is no default: Envoy would make it 200.
-            body: bytes, or text to be encoded as UTF-8.
+            body: bytes, or text to be encoded as UTF-8; or an async iterator of bytes, to be sent as they come where
+                Envoy takes that (in answer to request headers, where it buffers no body), and else once they are all
+                there. Such a response can be returned once.
             headers: a mapping, or pairs where a name occurs more than once.
             details: why, for Envoy's access log.
             grpc_status: for gRPC clients, 0 to 16.
@@ -224,8 +226,9 @@ class Response(_Body):
             TypeError: the body is neither bytes nor text, or `details` is no text.
         """
         super().__init__([(":status", _status(status))])
-        self._body = _encoded(body)
-        if self._body and status in _NO_BODY:
+        self._stream: AsyncIterator[bytes] | None = body if isinstance(body, AsyncIterator) else None
+        self._body = None if isinstance(body, AsyncIterator) else _encoded(body)
+        if (self._body or self._stream is not None) and status in _NO_BODY:
             raise ValueError(f"a {status} response has no body: leave it out")
         pairs = headers.items() if isinstance(headers, Mapping) else headers
         for name, value in pairs:
@@ -289,12 +292,14 @@ class Response(_Body):
         """The upstream's response, as it came."""
         response = cls.__new__(cls)
         _Body.__init__(response, items, size)
+        response._stream = None
         return response
 
     def _copy(self) -> Response:
         """One that an exchange can edit: a filter may return the same object in every exchange."""
         response = Response._received(self._headers._snapshot())
-        response._body = self._body or b""
+        response._stream = self._stream
+        response._body = self._body or b"" if self._stream is None else self._body
         response._marks = self._marks
         return response
 

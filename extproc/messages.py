@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from extproc.values import quick
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from extproc.phases import BodyMode, Phase
 
 __all__ = [
@@ -18,8 +20,16 @@ __all__ = [
     "HeaderEdit",
     "Immediate",
     "Message",
+    "ModeChange",
+    "MoreTime",
+    "Output",
+    "Piece",
     "Protocol",
     "RawHeaders",
+    "ReplyBody",
+    "ReplyHeaders",
+    "TypedValue",
+    "the_answer",
 ]
 
 RawHeaders: TypeAlias = list[tuple[str, bytes]]
@@ -27,6 +37,18 @@ RawHeaders: TypeAlias = list[tuple[str, bytes]]
 
 Namespaced: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Dynamic metadata: JSON-like values by namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypedValue:
+    """A protobuf message that we need not understand: ``google.protobuf.Any``."""
+
+    type_url: str
+    value: bytes
+
+
+Typed: TypeAlias = Mapping[str, TypedValue]
+"""Typed dynamic metadata by namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +73,26 @@ class Message:
     """Nothing of this direction follows."""
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    typed_metadata: Typed = field(default_factory=dict[str, TypedValue])
     protocol: Protocol | None = None
     observability: bool = False
     """Envoy neither waits for an answer nor reads one."""
     size: int = field(default=0, compare=False, repr=False)
     """Bytes that the message took on the wire, and so more than its headers take; 0 if nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """``mode_override``: what Envoy is to ask about from now on. Whoever is not allowed to change modes is ignored.
+
+    The body modes always count: there is no value that leaves one as it is.
+    """
+
+    request_body: BodyMode
+    response_body: BodyMode
+    skip_request_trailers: bool = False
+    skip_response_headers: bool = False
+    skip_response_trailers: bool = False
 
 
 @quick
@@ -88,6 +125,45 @@ class Continue:
     clear_route_cache: bool = False
     metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
     """Dynamic metadata for Envoy."""
+    typed_metadata: Typed = field(default_factory=dict[str, TypedValue])
+    mode: ModeChange | None = None
+    """What Envoy need not ask about in the rest of the exchange."""
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a body, in a mode that has us carry it: not the answer to a message, but the next that goes on."""
+
+    phase: Phase
+    body: bytes
+    end_of_stream: bool = False
+    """It is the last, and no trailers follow."""
+    metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    typed_metadata: Typed = field(default_factory=dict[str, TypedValue])
+
+
+@dataclass(frozen=True, slots=True)
+class MoreTime:
+    """Asks for more time to answer the message at hand; the answer itself follows."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHeaders:
+    """The beginning of an immediate response that comes in pieces, in answer to the request's headers."""
+
+    headers: RawHeaders
+    """``:status`` among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyBody:
+    """A piece of the body of such a response."""
+
+    body: bytes
+    end_of_stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +177,7 @@ class Immediate:
     """Shows up as ``%RESPONSE_CODE_DETAILS%``, with spaces turned into underscores."""
     grpc_status: int | None = None
     metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    typed_metadata: Typed = field(default_factory=dict[str, TypedValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +194,12 @@ class Abort:
 
 
 Answer: TypeAlias = Continue | Immediate | Abort
+"""What answers one message."""
+
+Output: TypeAlias = Answer | Piece | ReplyHeaders | ReplyBody | MoreTime
+"""All that we may say to Envoy."""
+
+
+def the_answer(outputs: Sequence[Output]) -> Answer | None:
+    """What answers the message, of all that was said after it; None if nothing does, as while Envoy only watches."""
+    return next((item for item in reversed(outputs) if isinstance(item, Continue | Immediate | Abort)), None)

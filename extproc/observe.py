@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from extproc.exchange import Exchange
-    from extproc.messages import Answer, Message
+    from extproc.messages import Message, Output
     from extproc.trace import Event
 
 __all__ = ["ExchangeObserver", "Observer"]
@@ -17,7 +17,7 @@ __all__ = ["ExchangeObserver", "Observer"]
 class ExchangeObserver(Protocol):
     """Watches one exchange."""
 
-    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
         """Envoy said `message` at `now` (Unix seconds, the very `exchange.now` the filters saw) and got `answers`.
 
         One, as a rule; none while Envoy only watches; in a body mode that has us carry the body, as many as it took.

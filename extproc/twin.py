@@ -44,7 +44,7 @@ class Twin:
         twin._response = None if original._response is None else _copied(original._response)
         twin._random = copy.copy(original._random)
         if original._metadata is not None:
-            twin._metadata = Metadata(twin, original._metadata._in)
+            twin._metadata = Metadata(twin, original._metadata._in, original._metadata.typed)
 
     def adopt(self) -> None:
         """Brings what the hook did into the original exchange. The copy can be edited no more."""
@@ -55,7 +55,8 @@ class Twin:
             if side._trailers is not None and edited._trailers is not None:
                 _take(side._trailers, edited._trailers)
             side._body, side._marks = edited._body, edited._marks
-        lane.emitted, lane.clear_route_cache = twin._lane.emitted, twin._lane.clear_route_cache
+        lane.emitted, lane.typed = twin._lane.emitted, twin._lane.typed
+        lane.clear_route_cache, lane.unwanted = twin._lane.clear_route_cache, twin._lane.unwanted
         original._random = twin._random
         self._adopt_state()
         self.seal("its hook has returned")

@@ -8,7 +8,7 @@ import pytest
 
 from extproc import BodyMode, Chain, Exchange, Filter, Phase, Response, Use
 from extproc.answers import UNCHANGED
-from extproc.messages import Abort, Continue, HeaderEdit, Immediate, Message, Protocol, RawHeaders
+from extproc.messages import Continue, HeaderEdit, Immediate, Message, Protocol, RawHeaders
 from tests.acting import Do, acting, acting_in
 from tests.envoy_side import apply, body, go, request, response, trailers
 
@@ -289,40 +289,7 @@ def test_a_status_with_content_forgets_the_length_of_what_is_not_there(content: 
     assert (answer.body, answer.replace) == (content, True)
 
 
-# Bodies that Envoy does not send whole
-
-NOT_WHOLE = [mode for mode in BodyMode if mode is not BodyMode.BUFFERED]
-
-
-@half
-@pytest.mark.parametrize("mode", NOT_WHOLE)
-def test_a_filter_that_wants_the_body_whole_fails_if_it_does_not_come_so(
-    half: str, mode: BodyMode, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Else a misconfigured Envoy would walk requests past it."""
-    make, _, phase = HALVES[half]
-    chain = Chain([Use(acting_in(phase, lambda x: None), name="waf")])
-    start = request(protocol=Protocol(mode, mode), end=half == "response")
-    _, answers = go(chain, start, *([make(end=False)] if half == "response" else []))
-    assert answers[-1] == Immediate(500, details="extproc.waf.error")
-    assert f"the body comes {mode.name}, but a filter wants it whole: set {phase.value}_mode to BUFFERED" in caplog.text
-
-
-@half
-def test_a_filter_that_may_be_skipped_is_skipped_then(half: str) -> None:
-    make, _, phase = HALVES[half]
-    seen: list[Any] = []
-    chain = Chain([Use(acting_in(phase, seen.append), on_error="skip")])
-    streamed = Protocol(BodyMode.STREAMED, BodyMode.STREAMED)
-    _, answers = go(
-        chain,
-        request(protocol=streamed, end=half == "response"),
-        *([make(end=False)] if half == "response" else []),
-        body(phase, b"a", end=False),
-        body(phase, b"b"),
-    )
-    assert answers == [UNCHANGED[answer.phase] for answer in answers]
-    assert seen == []
+# How Envoy sends bodies (more in test_body_modes)
 
 
 def test_a_filter_whose_condition_does_not_hold_does_not_mind() -> None:
@@ -354,10 +321,3 @@ def test_trailers_do_not_touch_the_body() -> None:
     chain = Chain([acting(on_request_body=set_body("new"), on_request_trailers=lambda x: seen.append(x.request.body))])
     _, answers = go(chain, *messages)
     assert (seen, answers[2]) == ([b"new"], UNCHANGED[Phase.REQUEST_TRAILERS])
-
-
-def test_a_break_off_is_no_answer() -> None:
-    grpc = Protocol(BodyMode.GRPC, BodyMode.GRPC)
-    machine, answers = go(Chain([]), request(end=False, protocol=grpc), body(Phase.REQUEST_BODY, b""), response())
-    assert isinstance(answers[1], Abort)
-    assert (answers[2], machine.exchange.ended) == (None, "aborted")

@@ -9,7 +9,7 @@ import pytest
 
 from extproc import Chain, Exchange, Phase, Response, Use
 from extproc.guard import FRAMING
-from extproc.messages import Abort, HeaderEdit, Immediate, Message
+from extproc.messages import HeaderEdit, Immediate
 from tests.acting import Do, acting, acting_in, acting_with
 from tests.envoy_side import body, go, request, response, trailers
 
@@ -230,20 +230,27 @@ def test_returning_it_on_the_way_back_means_going_on_too() -> None:
 
 def test_the_upstreams_response_kept_for_later_is_copied_without_its_framing() -> None:
     """Whoever answers with it in a request phase gives its headers, and the body that is here."""
-    early = response(("content-length", "5"), ("connection", "close"), ("x-a", "1"), status=413)
-    chain = Chain([acting(on_request_body=lambda x: x.response)])
+    early = response(("content-length", "5"), ("connection", "close"), ("x-a", "1"), status=413, end=False)
+    chain = Chain([acting(on_request_body=lambda x: x.response, on_response_body=lambda x: None)])
     _, [_, _, answer] = go(chain, request(end=False), early, body(Phase.REQUEST_BODY, b"up"))
     assert answer == Immediate(413, (HeaderEdit("x-a", b"1"),), details="extproc.acting")
 
 
-@pytest.mark.parametrize("early", [response(status=101), body(Phase.RESPONSE_BODY, b"x")])
-def test_a_response_without_a_final_status_cannot_be_the_answer(early: Message) -> None:
+def test_a_response_without_a_final_status_cannot_be_the_answer() -> None:
     """Envoy would make it 200."""
+    early = response(status=101, end=False)
     chain = Chain([Use(acting(on_request_body=lambda x: x.response, on_response_body=lambda x: None), name="guard")])
     machine, answers = go(chain, request(end=False), early, body(Phase.REQUEST_BODY, b"up"))
     assert answers[2] == Immediate(500, details="extproc.guard.error")
     assert machine.events is not None
     assert "cannot be the answer" in machine.events[0].note
+
+
+def test_a_response_comes_too_late_once_the_client_has_the_beginning_of_another() -> None:
+    """The upstream may answer before it has the whole request."""
+    chain = Chain([Use(acting(on_request_body=lambda x: Response(403)), name="late")])
+    _, answers = go(chain, request(end=False), response(), body(Phase.REQUEST_BODY, b"up"))
+    assert answers[2] == Immediate(500, details="extproc.late.error")
 
 
 # What goes out
@@ -284,7 +291,7 @@ def test_metadata_goes_out_with_it() -> None:
 def test_a_response_in_the_trailers_of_a_response_comes_too_late() -> None:
     chain = Chain([Use(acting(on_response_trailers=lambda x: Response(500)), name="late")])
     _, answers = go(chain, request(), response(end=False), trailers(Phase.RESPONSE_TRAILERS))
-    assert answers[-1] == Abort("INTERNAL", "extproc.late.error")
+    assert answers[-1] == Immediate(500, details="extproc.late.error")
 
 
 def test_the_trace_says_who_answered_and_why() -> None:

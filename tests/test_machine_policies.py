@@ -10,7 +10,7 @@ import pytest
 
 from extproc import Chain, Exchange, Phase, Response, Use
 from extproc.answers import UNCHANGED
-from extproc.messages import Abort, Continue, HeaderEdit, Immediate
+from extproc.messages import Continue, HeaderEdit, Immediate
 from tests.acting import Do, acting, acting_in
 from tests.envoy_side import body, go, request, response, trailers
 
@@ -86,7 +86,7 @@ def test_deny_refuses_the_exchange(failure: str, phase: Phase, caplog: pytest.Lo
     machine, answers = go(Chain([Use(acting_in(phase, do), name="guard")]), *MESSAGES.values())
     at = list(MESSAGES).index(phase)
     details = "extproc.guard.timeout" if status == 504 else "extproc.guard.error"
-    refused = Abort("INTERNAL", details) if phase is Phase.RESPONSE_TRAILERS else Immediate(status, details=details)
+    refused = Immediate(status, details=details)
     assert answers == [*(UNCHANGED[item] for item in list(MESSAGES)[:at]), refused, *[None] * (5 - at)]
     assert f"filter 'guard' failed in {phase.value} (policy: deny)" in caplog.text
     assert machine.events is not None

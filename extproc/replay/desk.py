@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from extproc.envoy.plain_http import PlainReply, PlainRequest
+from extproc.messages import the_answer
 from extproc.replay.capture import CapturedMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from extproc.exchange import Ended, Exchange
-    from extproc.messages import Answer, Message
+    from extproc.messages import Message, Output
     from extproc.replay.capture import CapturedExchange
     from extproc.trace import Event
 
@@ -93,9 +94,9 @@ class Desk:
         self._over.clear()
         return self
 
-    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
         """A message and its answer."""
-        answer = answers[-1] if answers else None
+        answer = the_answer(answers)
         self.messages.append(CapturedMessage(message, answer, now, len(self.messages)))
 
     def end(self, exchange: Exchange, events: list[Event]) -> None:

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from extproc.clock import Clock, SystemClock
-from extproc.messages import Continue, Immediate
+from extproc.messages import Continue, Immediate, the_answer
 from extproc.replay.capture import CapturedExchange, CapturedMessage, Footer, Header, Redaction
 from extproc.replay.codec import encode_exchange
 from extproc.replay.files import CaptureWriter
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.exchange import Ended, Exchange
     from extproc.filter import OnError
-    from extproc.messages import Answer, Message
+    from extproc.messages import Answer, Message, Output
     from extproc.trace import Event
 
 __all__ = ["Recorder"]
@@ -200,9 +200,9 @@ class _Watch:
         self._events: list[Event] = []
         self._ended: Ended = ""
 
-    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
         """Keeps a message and its answer."""
-        answer = answers[-1] if answers else None
+        answer = the_answer(answers)
         size = _size(message, answer)
         if self.whole and self._room.take(size):
             self._size += size

@@ -14,12 +14,13 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from extproc.budget import Budget
 from extproc.clock import SystemClock
 from extproc.driving import go_on
 from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
-from extproc.messages import Abort
+from extproc.messages import Abort, ReplyBody
 from extproc.server.watchdog import LoopWatchdog
 from extproc.wire import decode, encode
 
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.clock import Clock
     from extproc.driving import Steps
-    from extproc.messages import Answer, Message
+    from extproc.messages import Message, Output
     from extproc.observe import ExchangeObserver, Observer
     from extproc.phases import Direction
+    from extproc.timing import Timing
 
 __all__ = ["Service", "Session", "Stream"]
+
+_MAX_BODIES_BYTES = 512 * 1024 * 1024
 
 _logger = logging.getLogger("extproc.server")
 
@@ -74,6 +78,8 @@ class Service:
         clock: Clock | None = None,
         ids: Iterator[str] | None = None,
         limits: Limits | None = None,
+        bodies: Budget | None = None,
+        timing: Timing | None = None,
         stall: float | None = 0.1,
     ) -> None:
         """Takes what sessions share.
@@ -84,6 +90,8 @@ class Service:
             clock: where time comes from.
             ids: names exchanges; by default, so that no two have one name.
             limits: how many headers Envoy takes, and how large.
+            bodies: what the bodies that filters want whole may take together.
+            timing: how long Envoy waits for an answer, where that is known and may be too short for the chain.
             stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
         """
         self.chain = chain
@@ -91,6 +99,8 @@ class Service:
         self.clock = clock or SystemClock()
         self.ids = ids or _exchange_ids()
         self.limits = limits or Limits()
+        self.bodies = bodies or Budget(_MAX_BODIES_BYTES, "the bodies of all exchanges together")
+        self.timing = timing
         self.watchdog = LoopWatchdog(stall, self.clock)
         self._running: dict[asyncio.Task[None], Session] = {}
 
@@ -139,7 +149,14 @@ class Session:
         self._service = service
         self._stream = stream
         self._machine = ExchangeMachine(
-            service.chain, exchange_id, clock=service.clock, limits=service.limits, trace=observer is not None
+            service.chain,
+            exchange_id,
+            clock=service.clock,
+            limits=service.limits,
+            trace=observer is not None,
+            bodies=service.bodies,
+            change_modes=True,
+            timing=service.timing,
         )
         self._busy: dict[Direction, _Lane] = {}
         if observer is not None:
@@ -180,7 +197,7 @@ class Session:
 
     def _take(self, message: Message, size: int) -> bool:
         """Processes a message as far as that goes without waiting; whether it is done."""
-        answers: list[Answer] = []
+        answers: list[Output] = []
         emit = self._emit if self._watch is None else partial(self._emit_watched, answers)
         steps = self._machine.process(message, emit)
         try:
@@ -206,7 +223,7 @@ class Session:
         return lane
 
     async def _work(
-        self, message: Message, size: int, steps: Steps[None], waited: Awaitable[Any], answers: list[Answer]
+        self, message: Message, size: int, steps: Steps[None], waited: Awaitable[Any], answers: list[Output]
     ) -> None:
         """Goes on with a message that has to wait for a hook."""
         lane, now = self._busy[message.phase.direction], self._machine.exchange.now
@@ -244,7 +261,7 @@ class Session:
         if not self._busy and (self.over or self._finished):
             self._rest()
 
-    def _done(self, message: Message, size: int, answers: list[Answer], now: float) -> None:
+    def _done(self, message: Message, size: int, answers: list[Output], now: float) -> None:
         """A message has had all its answers."""
         self._stream.consumed(size)
         if self._watch is not None:
@@ -265,17 +282,19 @@ class Session:
 
     # Answers
 
-    def _emit(self, answer: Answer) -> None:
+    def _emit(self, answer: Output) -> Awaitable[None] | None:
+        """Sends an answer; gives what to wait for before another piece of a reply is sent."""
         if self.over:
-            return
+            return None
         if isinstance(answer, Abort):
             self._end(answer.code, answer.reason)
-        else:
-            self._stream.send(encode(answer))
+            return None
+        self._stream.send(encode(answer))
+        return self._stream.writable() if isinstance(answer, ReplyBody) else None
 
-    def _emit_watched(self, answers: list[Answer], answer: Answer) -> None:
+    def _emit_watched(self, answers: list[Output], answer: Output) -> Awaitable[None] | None:
         answers.append(answer)
-        self._emit(answer)
+        return self._emit(answer)
 
     # Ends
 
@@ -283,7 +302,8 @@ class Session:
         """The peer has said everything; ends the stream unless something waits for its answer."""
         if not self._busy:
             if not self.over:
-                self._end("OK", "")
+                code, reason = ("INTERNAL", "extproc.unanswered") if self._machine.owes else ("OK", "")
+                self._end(code, reason)
             self._complete()
 
     def _break_off(self, abort: Abort) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from extproc.errors import PeerError
-from extproc.messages import Message, Protocol
+from extproc.messages import Message, Protocol, TypedValue
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProtocolConfiguration
 
@@ -56,6 +56,7 @@ def decode(data: bytes) -> Message | None:
         phase.part is Part.TRAILERS or part.end_of_stream,
         _struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else {},
         _metadata(request) if request.HasField("metadata_context") else {},
+        _typed(request) if request.HasField("metadata_context") else {},
         _protocol(request.protocol_config.SerializeToString()) if request.HasField("protocol_config") else None,
         request.observability_mode,
         len(data),
@@ -96,6 +97,11 @@ def _body_mode(number: int) -> BodyMode:
 
 def _metadata(request: ProcessingRequest) -> Mapping[str, Mapping[str, Any]]:
     return {namespace: _struct(value) for namespace, value in request.metadata_context.filter_metadata.items()}
+
+
+def _typed(request: ProcessingRequest) -> Mapping[str, TypedValue]:
+    typed = request.metadata_context.typed_filter_metadata
+    return {namespace: TypedValue(value.type_url, value.value) for namespace, value in typed.items()}
 
 
 def _struct(struct: Struct) -> dict[str, Any]:

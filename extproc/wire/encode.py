@@ -7,30 +7,32 @@ classes.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from google.protobuf.struct_pb2 import Struct
-
 from extproc.answers import UNCHANGED
-from extproc.messages import Continue, HeaderEdit, Immediate
+from extproc.messages import Continue, HeaderEdit, Immediate, MoreTime, Piece, ReplyHeaders
 from extproc.phases import Part, Phase
-from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from extproc.messages import ModeChange, ReplyBody
 
 __all__ = ["encode"]
 
 _ARM = {phase: getattr(ProcessingResponse, f"{phase.value.upper()}_FIELD_NUMBER") for phase in Phase}
 
 
-def encode(answer: Continue | Immediate) -> bytes:
+def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | MoreTime) -> bytes:
     """The answer as Envoy reads it: `raw_value` only, since Envoy takes nothing else for a header's value."""
+    if isinstance(answer, Continue):
+        return _CONSTANTS[answer.phase] if answer is UNCHANGED[answer.phase] else _continue(answer)
+    if isinstance(answer, Piece):
+        return _piece(answer)
     if isinstance(answer, Immediate):
         return _immediate(answer)
-    return _CONSTANTS[answer.phase] if answer is UNCHANGED[answer.phase] else _continue(answer)
+    return _rare(answer)
 
 
 def _continue(answer: Continue) -> bytes:
@@ -42,7 +44,58 @@ def _continue(answer: Continue) -> bytes:
         mutation += _field(2, name.encode())
     part = _field(1, mutation) if answer.phase.part is Part.TRAILERS else _field(1, _common(answer, mutation))
     response = _field(_ARM[answer.phase], part)
-    return response + _field(8, _struct(answer.metadata)) if answer.metadata else response
+    if answer.mode is not None:
+        response += _field(9, _mode(answer.mode))
+    return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
+
+
+def _piece(answer: Piece) -> bytes:
+    """A ``ProcessingResponse`` with a BodyResponse > CommonResponse > BodyMutation > StreamedBodyResponse."""
+    streamed = _field(1, answer.body) if answer.body else b""
+    if answer.end_of_stream:
+        streamed += b"\x10\x01"
+    response = _field(_ARM[answer.phase], _field(1, _field(3, _field(3, streamed))))
+    return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
+
+
+def _metadata(answer: Continue | Immediate | Piece) -> bytes:
+    """Dynamic metadata, which stands beside what is answered."""
+    response = ProcessingResponse()
+    if answer.metadata:
+        response.dynamic_metadata.update(answer.metadata)
+    for namespace, value in answer.typed_metadata.items():
+        response.typed_dynamic_metadata[namespace].type_url = value.type_url
+        response.typed_dynamic_metadata[namespace].value = value.value
+    return response.SerializeToString()
+
+
+def _mode(change: ModeChange) -> bytes:
+    """A ``ProcessingMode``: DEFAULT leaves header and trailer modes as they are; body modes always count."""
+    skip = ProcessingMode.SKIP
+    mode = ProcessingMode()
+    mode.request_body_mode = change.request_body.value  # type: ignore[assignment] # our enum has the wire's numbers
+    mode.response_body_mode = change.response_body.value  # type: ignore[assignment]
+    if change.skip_response_headers:
+        mode.response_header_mode = skip
+    if change.skip_request_trailers:
+        mode.request_trailer_mode = skip
+    if change.skip_response_trailers:
+        mode.response_trailer_mode = skip
+    return mode.SerializeToString()
+
+
+def _rare(answer: ReplyHeaders | ReplyBody | MoreTime) -> bytes:
+    response = ProcessingResponse()
+    if isinstance(answer, MoreTime):
+        response.override_message_timeout.FromTimedelta(timedelta(seconds=answer.seconds))
+    elif isinstance(answer, ReplyHeaders):
+        headers = response.streamed_immediate_response.headers_response.headers.headers
+        for name, value in answer.headers:
+            headers.add(key=name, raw_value=value)
+    else:
+        body = response.streamed_immediate_response.body_response
+        body.body, body.end_of_stream = answer.body, answer.end_of_stream
+    return response.SerializeToString()
 
 
 def _common(answer: Continue, mutation: bytes) -> bytes:
@@ -81,12 +134,6 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _struct(values: Mapping[str, Any]) -> bytes:
-    struct = Struct()
-    struct.update(values)
-    return struct.SerializeToString()
-
-
 def _immediate(answer: Immediate) -> bytes:
     response = ProcessingResponse()
     immediate = response.immediate_response
@@ -97,9 +144,7 @@ def _immediate(answer: Immediate) -> bytes:
         immediate.headers.set_headers.add().MergeFromString(_option(edit))
     if answer.grpc_status is not None:
         immediate.grpc_status.status = answer.grpc_status
-    if answer.metadata:
-        response.dynamic_metadata.update(answer.metadata)
-    return response.SerializeToString()
+    return response.SerializeToString() + _metadata(answer)
 
 
 _SHORT = 128

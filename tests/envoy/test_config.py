@@ -14,7 +14,7 @@ from extproc import Chain, Exchange, Filter, Phase, Response, Use
 from extproc.envoy.binary import RunningEnvoy, validate
 from extproc.envoy.config import EnvoyOptions, Layout, Route, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
-from extproc.messages import Abort, Answer, Message
+from extproc.messages import Abort, Message, Output
 from extproc.server import GrpcioFront
 from extproc.testing import Gateway
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
@@ -117,7 +117,7 @@ class Recorder:
     def begin(self, exchange_id: str) -> Recorder:
         return self
 
-    def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
         self.phases.append(message.phase)
 
     def end(self, exchange: Exchange, events: object) -> None: ...

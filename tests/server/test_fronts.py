@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from extproc import Chain, Exchange, Filter, Response
-from extproc.messages import Answer, Message
+from extproc.messages import Message, Output
 from extproc.trace import Event
 from extproc.wire import SERVICE
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
@@ -118,7 +118,7 @@ async def test_an_observer_that_fails_costs_no_exchange(
         def begin(self, exchange_id: str) -> Broken:
             return self
 
-        def message(self, message: Message, answers: Sequence[Answer], now: float) -> None:
+        def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
             raise RuntimeError("out of paper")
 
         def end(self, exchange: Exchange, events: list[Event]) -> None:

@@ -1,0 +1,228 @@
+"""Calling hooks: each takes effect whole or, if it fails, leaves nothing behind; then its filter's policy decides."""
+
+from __future__ import annotations
+
+# What filters see (exchange, http, headers) and this are one unit: their underscore means "not for filters".
+# pyright: reportPrivateUsage=false
+import asyncio
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from extproc.driving import wait
+from extproc.errors import BudgetError, HookError, PhaseError
+from extproc.http import Response
+from extproc.messages import Abort, MoreTime
+from extproc.phases import Direction, Phase
+from extproc.trace import Event, changes
+
+if TYPE_CHECKING:
+    from extproc.chain import Link, Step
+    from extproc.driving import Steps
+    from extproc.exchange import Exchange
+    from extproc.lane import Stage
+    from extproc.trace import Change
+
+__all__ = ["Verdict", "complete", "failed", "run", "run_chunk"]
+
+Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
+"""What came of running hooks: a filter's response, a broken stream, or nothing special."""
+
+_FIRST_FINAL_STATUS = 200
+
+_logger = logging.getLogger("extproc.machine")
+
+
+def run(exchange: Exchange, stage: Stage, steps: tuple[Step, ...]) -> Steps[Verdict]:
+    """Runs hooks, one filter after the other, until one of them answers."""
+    lane = stage.lane
+    lane.phase = stage.phase
+    for step in steps:
+        link = step.link
+        if link.when is not None and stage.phase is Phase.REQUEST_HEADERS and link.when.matches(exchange.request):
+            exchange._off -= {link.index}
+            exchange._joined |= {link.index}
+        if link.index in exchange._off:
+            continue
+        verdict = yield from _call(exchange, stage, step)
+        if verdict is not None:
+            return verdict
+    return None
+
+
+def _call(exchange: Exchange, stage: Stage, step: Step) -> Steps[Verdict]:
+    lane, side, fields, link = stage.lane, stage.side, stage.fields, step.link
+    lane.link = link
+    fields._allowed = link.requires
+    before = (fields._snapshot(), side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
+    try:
+        response = step.hook(exchange)
+        if response is not None and not isinstance(response, Response):
+            response = yield from _settled(exchange, link, response)
+        if fields._items is not before[0] or side._body is not before[1]:  # a new body edits content-length
+            exchange._limits[stage.phase.direction].check(fields._items, stage.headers, fields._at_most)
+        if response is not None:
+            response = _checked(exchange, response, stage)
+    except (Exception, asyncio.CancelledError) as error:
+        fields._restore(before[0])
+        side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed = before[1:]
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        return failed(exchange, stage, link, error)  # whatever it is, the filter's policy decides
+    if exchange._events is not None:
+        _trace(exchange, stage, changes(before[0], fields._items, before[1], side._body), response)
+    return None if response is None else (link, response)
+
+
+def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, intact: bool) -> Steps[Verdict | bytes]:
+    """Runs a hook that takes pieces of a body; gives what takes the piece's place.
+
+    Args:
+        exchange: whose.
+        stage: where the body is.
+        step: the hook; its filter takes part.
+        chunk: a piece; an empty one is the end.
+        intact: what the filter has given back so far is what it was given: it can still be left out.
+    """
+    lane, side, link = stage.lane, stage.side, step.link
+    lane.phase, lane.link = stage.phase, link
+    headers = side._headers
+    sealed, body = headers._sealed, side._body
+    before = (lane.clear_route_cache, lane.emitted, lane.typed)
+    headers._sealed = side._body_sealed = _IN_PIECES
+    side._body = None
+    try:
+        result = step.hook(exchange, chunk)
+        if result is not None and not isinstance(result, bytes):
+            result = yield from _settled_chunk(exchange, stage, link, result)
+    except (Exception, asyncio.CancelledError) as error:
+        lane.clear_route_cache, lane.emitted, lane.typed = before
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        verdict = failed(exchange, stage, link, error, final=not intact)
+        return chunk if verdict is None else verdict
+    finally:
+        headers._sealed, side._body = sealed, body
+        side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
+    if isinstance(result, Response):
+        _trace(exchange, stage, (), result)
+        return link, result
+    out = chunk if result is None else result
+    _trace(exchange, stage, changes([], [], chunk, out), None)
+    return out
+
+
+_IN_PIECES = "a hook that takes the body in pieces cannot, for it may have left already; edit it in on_*_headers"
+
+
+def complete(exchange: Exchange, step: Step) -> Steps[None]:
+    """Runs a filter's `on_complete`; if it fails, that is logged and no more."""
+    link = exchange._lane.link = step.link
+    try:
+        result = step.hook(exchange)
+        if result is not None and inspect.isawaitable(result):
+            yield from wait(exchange, result, exchange._chain.timeout)
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+            raise
+        _logger.exception("exchange %s: filter %r failed in on_complete", exchange.id, link.name)
+
+
+def failed(exchange: Exchange, stage: Stage, link: Link, error: BaseException, *, final: bool = False) -> Verdict:
+    """Applies a filter's failure policy, and takes the filter out of the rest of the exchange.
+
+    Args:
+        exchange: whose.
+        stage: where it failed.
+        link: the filter.
+        error: why.
+        final: nobody can go on without it, for it holds a part of the body.
+    """
+    exchange._off |= {link.index}
+    policy = "deny" if final else link.on_error
+    kind = "timeout" if isinstance(error, TimeoutError) else "error"
+    sentence = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    what = (exchange.id, link.name, stage.phase.value, policy, sentence)
+    _logger.error("exchange %s: filter %r failed in %s (policy: %s): %s", *what, exc_info=error)
+    if exchange._events is not None:
+        exchange._events.append(Event(link.name, stage.phase, policy, note=sentence))
+    if policy == "skip" or exchange._watched:
+        return None
+    details = f"extproc.{link.name}.{kind}"
+    # Where it is too late for a response, Envoy breaks off the one that is under way. To break the stream off instead
+    # would leave it to Envoy's own failure mode, which may let the rest out.
+    if isinstance(error, BudgetError) and stage.is_request:
+        return link, Response(413, details=details)
+    return link, Response(504 if kind == "timeout" else 500, details=details)
+
+
+# What a hook gives back
+
+
+def _settled(exchange: Exchange, link: Link, result: Any) -> Steps[Response | None]:
+    """What a hook gave back beside a plain Response or None: awaited within its budget if that is possible."""
+    if inspect.isawaitable(result):
+        result = yield from _awaited(exchange, link, result)
+    if result is None or isinstance(result, Response):
+        return result
+    raise HookError(
+        f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
+    )
+
+
+def _settled_chunk(exchange: Exchange, stage: Stage, link: Link, result: Any) -> Steps[Response | bytes | None]:
+    if inspect.isawaitable(result):
+        result = yield from _awaited(exchange, link, result)
+    if isinstance(result, Response):
+        return _checked(exchange, result, stage)
+    if result is None or isinstance(result, bytes):
+        return result
+    raise HookError(f"returned {type(result).__name__}: a chunk hook returns bytes, a Response or None")
+
+
+def _awaited(exchange: Exchange, link: Link, awaitable: Any) -> Steps[Any]:
+    left, lane = exchange.remaining, exchange._lane
+    if exchange._more_time is not None and not (lane.extended or exchange._watched):
+        lane.extended = True
+        lane.emit(MoreTime(exchange._more_time))
+    result = yield from wait(exchange, awaitable, left if link.timeout is None else min(left, link.timeout))
+    return result
+
+
+def _checked(exchange: Exchange, response: Response, stage: Stage) -> Response | None:
+    if response is stage.side:
+        return None  # the very response that is under way: it goes on
+    if exchange._watched:
+        _logger.info("exchange %s: a response is not sent, Envoy only watches", exchange.id)
+        return None
+    if not _can_answer(exchange, stage):
+        raise PhaseError("a Response comes too late here: the client already has the beginning of another")
+    if response.status < _FIRST_FINAL_STATUS:  # one that Envoy received: a filter can make none
+        raise PhaseError(f"a response with status {response.status} cannot be the answer: return one of your own")
+    exchange._limits[Direction.RESPONSE].check(response._headers._items, [])
+    return response
+
+
+def _can_answer(exchange: Exchange, stage: Stage) -> bool:
+    """Whether an immediate response still reaches the client whole."""
+    return stage.rule.immediate and not (exchange._response_begun and stage.is_request)
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody cancels the exchange; else a hook let out the cancellation of what it was waiting for."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False  # no event loop: nobody can
+    return task is not None and task.cancelling() > 0
+
+
+def _trace(exchange: Exchange, stage: Stage, changed: tuple[Change, ...], response: Response | None) -> None:
+    events, link = exchange._events, stage.lane.link
+    if events is None or link is None:
+        return
+    if changed:
+        events.append(Event(link.name, stage.phase, "edit", changed))
+    if response is not None:
+        note = f"{response.status} {response.details}".rstrip()
+        events.append(Event(link.name, stage.phase, "respond", note=note))

@@ -1,0 +1,102 @@
+"""`Lane`: one direction of an exchange; `Stage`: the message in it that hooks are looking at."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from extproc.phases import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from extproc.body import BodyPipeline
+    from extproc.chain import Link
+    from extproc.headers import Headers
+    from extproc.http import Request, Response
+    from extproc.messages import Output, RawHeaders, Typed
+    from extproc.phases import Phase, Rule
+
+__all__ = ["Lane", "Stage"]
+
+
+class Lane:
+    """What is true of one direction: the request and the response may be under way at once.
+
+    Attributes:
+        phase: the phase that is running.
+        last: the phase of the latest message; None before the first.
+        pending: a message waits for its answer.
+        emit: takes answers, in order.
+        now: seconds since the Unix epoch when the current message came.
+        deadline: by when it has to be answered, on the exchange's clock.
+        link: the filter that is running.
+        emitted: dynamic metadata that goes out with the next answer.
+        typed: the same, typed.
+        clear_route_cache: a filter asked for it since the last answer.
+        pipeline: the filters that want the body which is under way.
+        unwanted: the filters that have said they do not want it, by index.
+        held: the headers whose answer waits for the body.
+        replaced: the answer to the headers brought another body: what comes of the old one is dropped.
+        extended: Envoy has been asked for more time for the current message.
+    """
+
+    # Defaults stand here rather than in __init__: this is the hot path.
+    phase: Phase | None = None
+    last: Phase | None = None
+    pending = False
+    emit: Callable[[Output], object]
+    now = 0.0
+    deadline = 0.0
+    link: Link | None = None
+    emitted: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    typed: Typed = MappingProxyType({})
+    clear_route_cache = False
+    pipeline: BodyPipeline | None = None
+    unwanted: frozenset[int] = frozenset()
+    held: Stage | None = None
+    replaced = False
+    extended = False
+
+
+class Stage:
+    """A message under way through the hooks of a phase.
+
+    Attributes:
+        lane: the direction in which it is.
+        phase: the phase whose hooks run.
+        rule: what an answer may hold.
+        side: what they edit.
+        fields: the phase's headers: the headers, or in a trailers phase the trailers.
+        headers: `fields`, as Envoy has them.
+        body: the body, as Envoy has it; None if it is still to come.
+    """
+
+    __slots__ = ("body", "fields", "headers", "lane", "phase", "rule", "side")
+
+    def __init__(  # noqa: PLR0917 (made for every message: keywords take time)
+        self,
+        lane: Lane,
+        phase: Phase,
+        rule: Rule,
+        side: Request | Response,
+        fields: Headers,
+        headers: RawHeaders,
+        body: bytes | None,
+    ) -> None:
+        self.lane = lane
+        self.phase = phase
+        self.rule = rule
+        self.side = side
+        self.fields = fields
+        self.headers = headers
+        self.body = body
+
+    def in_phase(self, phase: Phase) -> Stage:
+        """The same message in the hooks of another phase."""
+        return Stage(self.lane, phase, self.rule, self.side, self.fields, self.headers, self.body)
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is a part of the request."""
+        return self.phase.direction is Direction.REQUEST
