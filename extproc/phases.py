@@ -94,8 +94,8 @@ class Rule:
     """The answer may be CONTINUE_AND_REPLACE: it carries the whole body, and no body phase follows."""
 
     immediate: bool
-    """An immediate response still reaches the client whole; or else, where a body comes in pieces and its headers may or
-    may not have left, Envoy breaks the response off that is under way, and nothing that was refused gets out."""
+    """An immediate response still reaches the client whole; or, where a body comes in pieces and its headers may or may
+    not have left, Envoy breaks the response off that is under way: nothing that was refused gets out."""
 
 
 _HEADERS = Rule(headers=True, body=False, replace=True, immediate=True)

@@ -49,40 +49,50 @@ def reply(
         in_pieces: Envoy takes a response in pieces here.
     """
     while True:
-        own = exchange._response = response._copy()
-        own.details = own.details or f"extproc.{link.name}"
-        back = _WayBack(exchange, lane, own, link, budget)
-        verdict = yield from back.headers()
-        if verdict is None and own._stream is not None and own._body is None:
-            if has_no_content(exchange, own._headers._items):
-                yield from _close(exchange, own._stream)
-                own._body = b""
-            elif in_pieces and not back.pipeline.waits:
-                return (yield from back.stream(own._stream))
-            else:
-                verdict = yield from back.collect(own._stream)
-        if verdict is None:
-            verdict = yield from back.body()
-        if verdict is None:
-            own._seal("it has left already")
-            body = b"" if has_no_content(exchange, own._headers._items) else own.body
-            return immediate(own, body, lane)
-        if isinstance(verdict, Abort):
-            return verdict
-        link, response = verdict
+        told = yield from _try(exchange, _WayBack(exchange, lane, response._copy(), link, budget), in_pieces=in_pieces)
+        if not isinstance(told, tuple):
+            return told
+        link, response = told
+
+
+def _try(exchange: Exchange, back: _WayBack, *, in_pieces: bool) -> Steps[_Told | tuple[Link, Response]]:
+    """One response; gives another that takes its place."""
+    own = back.response
+    verdict = yield from back.headers()
+    if verdict is None and own._stream is not None and own._body is None:
+        if has_no_content(exchange, own._headers._items):
+            yield from _close(exchange, own._stream)
+            own._body = b""
+        elif in_pieces and not back.pipeline.waits:
+            return (yield from back.stream(own._stream))
+        else:
+            verdict = yield from back.collect(own._stream)
+    if verdict is None:
+        verdict = yield from back.body()
+    if verdict is not None:
+        return verdict
+    own._seal("it has left already")
+    body = b"" if has_no_content(exchange, own._headers._items) else own.body
+    return immediate(own, body, back.lane)
 
 
 class _WayBack:
     """One response on its way through the filters before the one that made it.
 
     Attributes:
-        pipeline: those of them that want its body.
+        lane: the direction whose message is answered.
+        response: it.
+        pipeline: those filters that want its body.
     """
 
     def __init__(
         self, exchange: Exchange, lane: Lane, response: Response, link: Link, budget: Callable[[], Budget]
     ) -> None:
         steps = exchange._chain.steps
+        exchange._response = response
+        response.details = response.details or f"extproc.{link.name}"
+        self.lane = lane
+        self.response = response
         self._exchange = exchange
         self._link = link
         self._budget = budget
@@ -98,7 +108,7 @@ class _WayBack:
 
     def body(self) -> Steps[Verdict]:
         """The body is here, whole."""
-        response = self._stage.side
+        response = self.response
         verdict = yield from self.pipeline.push(
             self._stage.in_phase(Phase.RESPONSE_BODY), response._body or b"", end=True
         )
@@ -119,12 +129,12 @@ class _WayBack:
             return failed(self._exchange, self._stage, self._link, error, final=True)
         finally:
             budget.give(held)
-        self._stage.side._body = b"".join(gathered)
+        self.response._body = b"".join(gathered)
         return None
 
     def stream(self, stream: AsyncIterator[bytes]) -> Steps[Abort | None]:
         """Sends the response as it comes; when it breaks off, so does the client's."""
-        lane, response = self._stage.lane, self._stage.side
+        lane, response = self.lane, self.response
         response._seal("it has left already")
         lane.emit(ReplyHeaders(immediate_headers(response)))
         rule = RULES[Phase.RESPONSE_BODY, BodyMode.STREAMED]
@@ -159,7 +169,7 @@ class _WayBack:
         return chunk
 
 
-async def _advance(stream: AsyncIterator[bytes]) -> bytes | None:
+async def _advance(stream: AsyncIterator[bytes]) -> object:
     try:
         return await anext(stream)
     except StopAsyncIteration:
