@@ -119,7 +119,7 @@ async def test_nothing_is_lost_and_nothing_found_behind_our_own_configuration() 
         (
             set_at("SKIP", "processing_mode", "request_header_mode"),
             "processing_mode.request_header_mode",
-            EVERYTHING,
+            {"refusal", "request"},
         ),
         (set_at(None, "request_attributes"), "request_attributes", {"source"}),
         (set_at(None, "mutation_rules", "allow_all_routing"), "mutation_rules.allow_all_routing", {"method"}),
