@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from extproc.server.native import Http2Limits
 from tests.server.attacks.attack import Attack, attack, only
-from tests.server.conformance.script import Answers, Closes, Ends, Fails, Resets
+from tests.server.conformance.script import Answers, Closes, Ends, Fails
 from tests.server.raw.frames import (
     DEFAULT_WINDOW,
     END_STREAM,
@@ -20,7 +20,6 @@ from tests.server.raw.frames import (
     data,
     frame,
     headers,
-    ping,
     rst_stream,
     settings,
     window_update,
@@ -115,7 +114,7 @@ _SLOW = [
 ]
 
 _HANGS_UP = [
-    attack(what, why, *steps, counter="", limits=Http2Limits())
+    attack(what, why, *steps)
     for what, why, steps in [
         (
             "half-close amid a frame",
@@ -148,13 +147,6 @@ _RULES = [
     _error("stream ids: falling", "they only rise", Code.PROTOCOL_ERROR, get(HIGHEST_STREAM) + get(1)),
     _error("stream ids: zero", "that is the connection", Code.PROTOCOL_ERROR, get(0)),
     _error(
-        "HEADERS on a stream that is over",
-        "it was closed by both",
-        Code.STREAM_CLOSED,
-        check(1) + ping(b"to order"),
-        check(1),
-    ),
-    _error(
         "a frame too large", "it is refused by its head", Code.FRAME_SIZE_ERROR, frame(Kind.DATA, 0, 1, length=0xFFFFFF)
     ),
     _error(
@@ -181,16 +173,18 @@ _RULES = [
         Ends(),
         rst_stream(1) + check(3),
         Answers(stream=3),
-        counter="",
     ),
-    attack(
-        "DATA after the end",
-        "RFC 9113 section 5.1: STREAM_CLOSED",
-        check(1),
-        Ends(),
-        data(1, b"late"),
-        Resets(Code.STREAM_CLOSED),
-        counter="",
+    *(
+        attack(
+            f"{what} after the end",
+            "RFC 9113 section 5.1: both have closed the stream",
+            check(1),
+            Ends(),
+            content,
+            Fails(Code.STREAM_CLOSED),
+            counter="connection_error.STREAM_CLOSED",
+        )
+        for what, content in [("DATA", data(1, b"late")), ("HEADERS", check(1))]
     ),
     attack(
         "many large messages, none of them whole",

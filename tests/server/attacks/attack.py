@@ -16,7 +16,7 @@ class Attack:
     Attributes:
         case: what it sends, and how the server ends it.
         limits: of the server, where its own would take long to reach.
-        counter: has moved afterwards.
+        counter: has moved afterwards; empty where what the peer does is allowed.
     """
 
     case: Case
@@ -25,7 +25,7 @@ class Attack:
 
 
 def attack(
-    what: str, why: str, *steps: Step, counter: str, limits: Http2Limits | None = None, raw: bool = False
+    what: str, why: str, *steps: Step, counter: str = "", limits: Http2Limits | None = None, raw: bool = False
 ) -> Attack:
     """A row of a table."""
     return Attack(Case(what, why, steps, raw), limits or Http2Limits(), counter)
