@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from extproc.envoy.model.fields import Fields, Kind
 from extproc.messages import RawHeaders
 from tests.envoy.received import Data, Head, Part, Trailers
 
@@ -14,7 +15,17 @@ _FRAME_BYTES = 16 * 1024
 
 def arriving(parts: Sequence[Part], *, http2: bool) -> list[Part]:
     """The parts of a message, as a filter gets them."""
-    return list(_over_http2(parts) if http2 else _over_http1(parts))
+    return [_with_joined(part) for part in (_over_http2(parts) if http2 else _over_http1(parts))]
+
+
+def _with_joined(part: Part) -> Part:
+    """Values of a header of which Envoy keeps one are joined as soon as they are read."""
+    if not isinstance(part, Head):
+        return part
+    fields = Fields(Kind.REQUEST if any(name == ":method" for name, _ in part.headers) else Kind.RESPONSE, [])
+    for name, value in part.headers:
+        fields.append(name, value)
+    return Head(fields.items, part.end)
 
 
 def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:

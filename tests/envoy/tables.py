@@ -42,7 +42,7 @@ SCENARIOS = [
     *(
         replace(scenario, name=f"{scenario.name}-http2", http2=True)
         for scenario in _WRITTEN
-        if scenario.name not in HTTP1_ONLY
+        if not scenario.http2 and scenario.name not in HTTP1_ONLY
     ),
 ]
 """As they are written, over HTTP/1.1, and the same over HTTP/2."""

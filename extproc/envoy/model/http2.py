@@ -7,7 +7,7 @@ from extproc.envoy.model.values import HttpMessage
 __all__ = ["over_http2"]
 
 _HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade")
-"""What only HTTP/1.1 connections have."""
+"""What only HTTP/1.1 connections have. Envoy takes it out of responses; in requests it stays, which HTTP/2 forbids."""
 
 
 def over_http2(message: HttpMessage) -> HttpMessage:
@@ -15,5 +15,6 @@ def over_http2(message: HttpMessage) -> HttpMessage:
 
     Envoy sends the headers as they stand, a content-length or a ``:method`` of a response among them, true or not.
     """
-    headers = [item for item in message.headers if item[0] not in _HOP_BY_HOP]
+    dropped = () if message.get(":status") is None else _HOP_BY_HOP
+    headers = [item for item in message.headers if item[0] not in dropped]
     return HttpMessage(headers, (message.body,) if message.body else (), message.trailers or None)
