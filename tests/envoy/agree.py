@@ -10,8 +10,7 @@ import asyncio
 import logging
 import sys
 
-from tests.envoy.compare import differences
-from tests.envoy.modelled import modelled
+from tests.envoy.both import disagreements
 from tests.envoy.observed import Observed
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
@@ -52,13 +51,12 @@ async def _run(scenarios: list[Scenario], *, show: bool) -> int:
     unlike = 0
     async with Real([scenario.setting for scenario in scenarios]) as real:
         for scenario in scenarios:
-            seen = await real.run(scenario)
-            found = differences(await modelled(scenario), seen)
+            found = await disagreements(real, scenario)
             unlike += bool(found)
             if found or show:
                 print(f"== {scenario.name}", *found, sep="\n   ")
             if show:
-                _show(seen)
+                _show(await real.run(scenario))
     return unlike
 
 

@@ -14,9 +14,8 @@ import time
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.envoy.compare import differences
+from tests.envoy.both import disagreements
 from tests.envoy.drawing import scenarios, settings_from
-from tests.envoy.modelled import modelled
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
 from tests.envoy.source import source
@@ -46,7 +45,7 @@ def disagreement(batch: int, exchanges: int) -> str | None:
 
         async def compare(scenario: Scenario) -> list[str]:
             async with asyncio.timeout(30):
-                return differences(await modelled(scenario), await real.run(scenario))
+                return await disagreements(real, scenario)
 
         @seed(batch)
         @settings(

@@ -74,8 +74,8 @@ class _ModelStage:
             return Received(state=state)
         message = over_http2(message) if self._http2 else over_http1(message, self._request)
         to_head = self._request.get(":method") == b"HEAD"
-        ended = exchange.response.sent.ended and (self._http2 or to_head or not _short(message))
-        return _received(message, COMPLETE if ended else state)
+        ended = exchange.response.sent.ended
+        return _received(message, COMPLETE if self._is_complete(message, ended=ended, empty=to_head) else state)
 
     @property
     def upstream(self) -> Received | None:
@@ -83,9 +83,16 @@ class _ModelStage:
         if message is None or self._unreached:
             return None
         message = over_http2(message) if self._http2 else _sorted(over_http1(message))
-        if self.exchange.request.sent.ended and (self._http2 or not _short(message)):
+        if self._is_complete(message, ended=self.exchange.request.sent.ended):
             return _received(message, COMPLETE)
         return _received(message, RESET if self.exchange.request.closed or self.exchange.over else UNDER_WAY)
+
+    def _is_complete(self, message: HttpMessage, *, ended: bool, empty: bool = False) -> bool:
+        """Whether the other end takes the message for complete: in HTTP/1.1 it counts, where there is a length."""
+        length = message.get("content-length") or b""
+        if self._http2 or empty or not length.isdigit() or message.get(":status") in _BODILESS:
+            return ended
+        return len(message.body) >= int(length) and (ended or int(length) > 0)
 
     async def send(self, parts: Sequence[Part]) -> None:
         await self._come(Direction.REQUEST, parts)
@@ -176,11 +183,6 @@ def _route(request: HttpMessage, cleared: HttpMessage | None) -> str:
     chosen = cleared or request
     path = chosen.get(":path") or b""
     return "canary" if path.startswith(b"/canary") or chosen.get("x-canary") is not None else "upstream"
-
-
-def _short(message: HttpMessage) -> bool:
-    length = message.get("content-length") or b"0"
-    return message.get(":status") not in _BODILESS and length.isdigit() and int(length) > len(message.body)
 
 
 def _sorted(message: HttpMessage) -> HttpMessage:

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.envoy.compare import differences
-from tests.envoy.modelled import modelled
+from tests.envoy.both import disagreements
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
 from tests.envoy.tables import SCENARIOS
@@ -25,7 +24,7 @@ async def real() -> AsyncIterator[Real]:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 async def test_model_and_envoy_agree(real: Real, scenario: Scenario) -> None:
-    unlike = differences(await modelled(scenario), await real.run(scenario))
+    unlike = await disagreements(real, scenario)
     assert not unlike, "\n".join(unlike)
 
 
