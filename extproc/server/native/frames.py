@@ -33,6 +33,7 @@ __all__ = [
     "WINDOW_UPDATE",
     "Setting",
     "frame",
+    "frame_header",
     "goaway",
     "ping",
     "read_header",
@@ -95,6 +96,11 @@ read_header = _HEADER.unpack_from
 
 read_setting = _SETTING.iter_unpack
 """Identifiers and values of the payload of a SETTINGS frame."""
+
+
+def frame_header(kind: int, flags: int, stream_id: int, length: int) -> bytes:
+    """What stands before a payload of `length` bytes."""
+    return _HEADER.pack(length << 8 | kind, flags, stream_id)
 
 
 def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:

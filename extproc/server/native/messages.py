@@ -29,41 +29,62 @@ class Inbox(Protocol):
 
 
 class Messages:
-    """A message that arrives in more than one piece, and what comes with its last one."""
+    """A message that arrives in more than one piece, and what comes with its last one.
 
-    __slots__ = ("_buffer", "_size")
+    Attributes:
+        held: how many bytes it holds.
+    """
+
+    __slots__ = ("_pieces", "_prefix", "_size", "held")
 
     def __init__(self) -> None:
         """Nothing has arrived."""
-        self._buffer = bytearray()
+        self.held = 0
+        self._prefix = b""
         self._size = 0  # of the message under way with its prefix; 0: its prefix is not complete
-
-    @property
-    def held(self) -> int:
-        """How many bytes it holds."""
-        return len(self._buffer)
+        self._pieces: list[bytes] = []  # of the message: they are copied once, when it is complete
 
     def feed(self, stream: ServerStream, piece: bytes) -> bool:
         """Hands over every message that is complete."""
+        while piece and not stream.over:
+            piece = self._more(stream, piece) if self._size else self._begin(stream, piece)
         if stream.over:
-            stream.consumed(len(self._buffer))
+            if stream.inbox is self:  # else the connection has asked already what is held
+                stream.consumed(self.held)
             stream.credit(len(piece))
             return False
-        if self._size:
-            stream.arriving(min(len(piece), self._size - len(self._buffer)), self._size)
-        self._buffer += piece
-        while self._complete(stream):
-            message = bytes(memoryview(self._buffer)[MESSAGE_PREFIX_BYTES : self._size])
-            del self._buffer[: self._size]  # before somebody asks what is held
-            self._size = 0
-            stream.message(message)
-        return len(self._buffer) > 0
+        return self.held > 0
 
-    def _complete(self, stream: ServerStream) -> bool:
-        """Whether the next message is there; reads its prefix once that is."""
-        if self._size == 0 and len(self._buffer) >= MESSAGE_PREFIX_BYTES:
-            compressed, length = _PREFIX(self._buffer)
+    def _begin(self, stream: ServerStream, piece: bytes) -> bytes:
+        """Takes what belongs to a prefix, and returns the rest."""
+        missing = MESSAGE_PREFIX_BYTES - len(self._prefix)
+        self._prefix += piece[:missing]
+        self.held = len(self._prefix)
+        if self.held == MESSAGE_PREFIX_BYTES:
+            compressed, length = _PREFIX(self._prefix)
             if stream.admits(compressed, length):
                 self._size = length + MESSAGE_PREFIX_BYTES
-                stream.arriving(min(len(self._buffer), self._size), self._size)
-        return 0 < self._size <= len(self._buffer) and not stream.over
+                stream.arriving(MESSAGE_PREFIX_BYTES, self._size)
+                if length == 0:
+                    self._complete(stream)
+        return piece[missing:]
+
+    def _more(self, stream: ServerStream, piece: bytes) -> bytes:
+        """Takes what belongs to the message under way, and returns the rest."""
+        missing = self._size - self.held
+        rest = b""
+        if len(piece) > missing:
+            piece, rest = piece[:missing], piece[missing:]
+        stream.arriving(len(piece), self._size)
+        self._pieces.append(piece)
+        self.held += len(piece)
+        if self.held == self._size:
+            self._complete(stream)
+        return rest
+
+    def _complete(self, stream: ServerStream) -> None:
+        message = b"".join(self._pieces)
+        self.held = self._size = 0  # before somebody asks what is held
+        self._prefix = b""
+        self._pieces.clear()
+        stream.message(message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from extproc.server.native.errors import ErrorCode, StreamFault
 from extproc.server.native.flow import Outbox
-from extproc.server.native.frames import DATA, END_STREAM, frame, window_update
+from extproc.server.native.frames import DATA, END_STREAM, frame, frame_header, window_update
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
 from extproc.server.native.messages import Messages
 
@@ -82,14 +82,17 @@ class ServerStream:
             return
         connection = self._connection
         size = len(data) + MESSAGE_PREFIX_BYTES
-        fits = size <= connection.frame_bytes and size <= connection.room
-        if not fits or size > self.send_window or size > connection.send_window or self.outbox is not None:
+        fits = size <= connection.room and size <= connection.send_window and size <= self.send_window
+        if not fits or self.outbox is not None:
             self._queue(b"\x00" + len(data).to_bytes(4, "big") + data)
             return
         self.send_window -= size
         connection.send_window -= size
         connection.room -= size
-        content = _DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data
+        if size <= connection.frame_bytes:
+            content = _DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data
+        else:
+            content = _in_frames(self.id, data, connection.frame_bytes)
         connection.emit(content if self.answered else self._response_headers() + content)
 
     def end(self, code: str, reason: str) -> None:
@@ -266,3 +269,14 @@ class ServerStream:
             if outbox.trailers:
                 self._connection.emit(outbox.trailers)
             self._connection.said(self)
+
+
+def _in_frames(stream_id: int, data: bytes, largest: int) -> bytes:
+    """A message in as many DATA frames as it takes."""
+    view = memoryview(data)
+    first = largest - MESSAGE_PREFIX_BYTES
+    parts: list[bytes | memoryview] = [_DATA(largest << 8 | DATA, 0, stream_id, 0, len(data)), view[:first]]
+    for at in range(first, len(data), largest):
+        piece = view[at : at + largest]
+        parts += (frame_header(DATA, 0, stream_id, len(piece)), piece)
+    return b"".join(parts)
