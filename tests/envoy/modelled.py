@@ -59,6 +59,7 @@ class _ModelStage:
         self._unread: dict[Direction, list[Part]] = {direction: [] for direction in Direction}
         services = [said.grpc_service for said in scenario.config.per_route if said.grpc_service is not None]
         self._unreachable = services[-1:] == [NOBODY]
+        self._left = False
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
 
@@ -69,7 +70,7 @@ class _ModelStage:
     @property
     def client(self) -> Received:
         exchange = self.exchange
-        message, state = exchange.response.sent.message(), RESET if exchange.reset else UNDER_WAY
+        message, state = exchange.response.sent.message(), RESET if exchange.reset or self._left else UNDER_WAY
         if message is None:
             return Received(state=state)
         message = over_http2(message) if self._http2 else over_http1(message, self._request)
@@ -116,6 +117,7 @@ class _ModelStage:
         if upstream:
             self.exchange.upstream_left(http2=self._http2)
         else:
+            self._left = True
             self.exchange.client_left()
         await self._settle()
 

@@ -68,7 +68,7 @@ class Arrivals:
 
     def data(self, state: ProcessorState, data: bytes, *, end: bool) -> Verdict:
         """Some of the body has come."""
-        state.body_begun = True
+        state.body_begun = state.body_begun or bool(data) or end
         if self._config.observability_mode:
             return self._observe_data(state, data, end=end)
         if end:
