@@ -63,11 +63,13 @@ class Step:
     Attributes:
         hook: the bound method; one that does nothing where only the link's condition is to be judged.
         chunked: the hook takes the body in pieces.
+        judges: here the link's condition is judged.
     """
 
     link: Link
     hook: Callable[..., Any]
     chunked: bool = False
+    judges: bool = False
 
 
 class Chain:
@@ -146,11 +148,12 @@ class Chain:
         return tuple(steps) if phase.direction is Direction.REQUEST else tuple(reversed(steps))
 
     def _step(self, link: Link, phase: Phase) -> Step | None:
+        judges = phase is Phase.REQUEST_HEADERS and link.when is not None
         for name in type(link.filter).hooks():
             if HOOKS[name] is phase and phase in link.needs.phases:
-                return Step(link, self._hook(link, name), name.endswith("_chunk"))
-        if phase is Phase.REQUEST_HEADERS and link.when is not None:
-            return Step(link, _judge_only)
+                return Step(link, self._hook(link, name), name.endswith("_chunk"), judges)
+        if judges:
+            return Step(link, _judge_only, judges=True)
         return None
 
     def _hook(self, link: Link, name: str) -> Callable[..., Any]:

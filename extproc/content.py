@@ -27,6 +27,8 @@ def has_no_content(exchange: Exchange, headers: RawHeaders) -> bool:
 def new_body(exchange: Exchange, stage: Stage) -> bytes | None:
     """What has to take the place of the body that Envoy has; None: nothing."""
     side, had = stage.side, stage.body
+    if side._body is had and side._headers._items is stage.headers:
+        return None
     if isinstance(side, Response) and (side._body != had or _status(stage.headers) != _status(side._headers._items)):
         was_bodiless = has_no_content(exchange, stage.headers)
         is_bodiless = has_no_content(exchange, side._headers._items)

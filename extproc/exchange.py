@@ -11,17 +11,18 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from extproc.errors import FilterError, PhaseError
-from extproc.guard import Limits
 from extproc.http import Request, Response
 from extproc.lane import Lane
 from extproc.messages import TypedValue
-from extproc.phases import Direction, Part, Phase
+from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
     from extproc.budget import Budget
     from extproc.chain import Chain
     from extproc.clock import Clock
+    from extproc.guard import Limits
     from extproc.messages import Typed
+    from extproc.phases import Direction
     from extproc.trace import Event
 
 __all__ = ["Ended", "Exchange", "Metadata"]
@@ -29,8 +30,6 @@ __all__ = ["Ended", "Exchange", "Metadata"]
 Ended: TypeAlias = Literal["", "complete", "immediate", "cancelled", "aborted"]
 """How an exchange ended: Envoy closed the stream after the last answer; a filter answered the client; the stream broke
 off while an answer was still due (the client went away, or Envoy's timer fired); we broke it off. Empty: it has not."""
-
-_LIMITS: Mapping[Direction, Limits] = {Direction.REQUEST: Limits(), Direction.RESPONSE: Limits(header_bytes=80 * 1024)}
 
 _logger = logging.getLogger("extproc.filter")
 
@@ -123,7 +122,7 @@ class Exchange:
     _random: random.Random | None = None
     _joined: frozenset[int] = frozenset()  # the filters whose condition held
     _events: list[Event] | None = None
-    _limits: Mapping[Direction, Limits] = _LIMITS
+    _limits: Mapping[Direction, Limits]
     _budget: Budget | None = None
     _more_time: float | None = None  # seconds to ask Envoy for when a hook has to wait
     _off: frozenset[int] = frozenset()  # the filters that do not take part, or no longer

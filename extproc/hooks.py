@@ -13,65 +13,126 @@ from extproc.driving import wait
 from extproc.errors import BudgetError, HookError, PhaseError
 from extproc.http import Response
 from extproc.messages import Abort, MoreTime
-from extproc.phases import Direction, Phase
+from extproc.phases import Direction
 from extproc.trace import Event, changes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from extproc.chain import Link, Step
     from extproc.driving import Steps
     from extproc.exchange import Exchange
     from extproc.lane import Stage
+    from extproc.messages import RawHeaders, Typed
     from extproc.trace import Change
 
-__all__ = ["Verdict", "complete", "failed", "run", "run_chunk"]
+__all__ = ["Suspended", "Verdict", "advance", "complete", "failed", "resume", "run", "run_chunk"]
 
 Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
 """What came of running hooks: a filter's response, a broken stream, or nothing special."""
+
+_Undo: TypeAlias = (
+    "tuple[RawHeaders, bytes | None, tuple[str, int | None], bool, Mapping[str, Mapping[str, Any]], Typed]"
+)
+"""What a hook may change."""
 
 _FIRST_FINAL_STATUS = 200
 
 _logger = logging.getLogger("extproc.machine")
 
 
-def run(exchange: Exchange, stage: Stage, steps: tuple[Step, ...]) -> Steps[Verdict]:
+class Suspended:
+    """A hook that has to be waited for.
+
+    Attributes:
+        step: whose hook it is.
+        awaitable: what to wait for.
+        undo: what there was before it.
+    """
+
+    __slots__ = ("awaitable", "step", "undo")
+
+    def __init__(self, step: Step, awaitable: Any, undo: _Undo) -> None:
+        self.step = step
+        self.awaitable = awaitable
+        self.undo = undo
+
+
+def run(exchange: Exchange, stage: Stage, steps: Iterable[Step]) -> Steps[Verdict]:
     """Runs hooks, one filter after the other, until one of them answers."""
-    lane = stage.lane
+    queue = iter(steps)
+    return (yield from resume(exchange, stage, queue, advance(exchange, stage, queue)))
+
+
+def resume(exchange: Exchange, stage: Stage, queue: Iterator[Step], outcome: Verdict | Suspended) -> Steps[Verdict]:
+    """Goes on where `advance` had to stop."""
+    while isinstance(outcome, Suspended):
+        step, undo = outcome.step, outcome.undo
+        try:
+            result = yield from _awaited(exchange, step.link, outcome.awaitable)
+            verdict = _settle(exchange, stage, step, result, undo)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (the filter's policy decides)
+            verdict = _undone(exchange, stage, step, error, undo)
+        outcome = advance(exchange, stage, queue) if verdict is None else verdict
+    return outcome
+
+
+def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict | Suspended:
+    """Runs hooks as far as that goes without waiting: a plain function, for this is the hot path."""
+    lane, side, fields = stage.lane, stage.side, stage.fields
     lane.phase = stage.phase
-    for step in steps:
+    for step in queue:
         link = step.link
-        if link.when is not None and stage.phase is Phase.REQUEST_HEADERS and link.when.matches(exchange.request):
+        if step.judges and link.when is not None and link.when.matches(exchange.request):
             exchange._off -= {link.index}
             exchange._joined |= {link.index}
         if link.index in exchange._off:
             continue
-        verdict = yield from _call(exchange, stage, step)
+        lane.link = link
+        fields._allowed = link.requires
+        fields._owned = False  # a hook that edits them makes its own copy
+        undo = (fields._items, side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
+        try:
+            result = step.hook(exchange)
+            if result is not None and not isinstance(result, Response) and inspect.isawaitable(result):
+                return Suspended(step, result, undo)
+            verdict = _settle(exchange, stage, step, result, undo)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (as in `resume`)
+            verdict = _undone(exchange, stage, step, error, undo)
         if verdict is not None:
             return verdict
     return None
 
 
-def _call(exchange: Exchange, stage: Stage, step: Step) -> Steps[Verdict]:
-    lane, side, fields, link = stage.lane, stage.side, stage.fields, step.link
-    lane.link = link
-    fields._allowed = link.requires
-    before = (fields._snapshot(), side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
-    try:
-        response = step.hook(exchange)
-        if response is not None and not isinstance(response, Response):
-            response = yield from _settled(exchange, link, response)
-        if fields._items is not before[0] or side._body is not before[1]:  # a new body edits content-length
-            exchange._limits[stage.phase.direction].check(fields._items, stage.headers, fields._at_most)
-        if response is not None:
-            response = _checked(exchange, response, stage)
-    except (Exception, asyncio.CancelledError) as error:
-        fields._restore(before[0])
-        side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed = before[1:]
-        if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
-            raise
-        return failed(exchange, stage, link, error)  # whatever it is, the filter's policy decides
+def _settle(exchange: Exchange, stage: Stage, step: Step, result: object, undo: _Undo) -> Verdict:
+    """What comes of a hook that has returned."""
+    side, fields = stage.side, stage.fields
+    if fields._items is not undo[0] or side._body is not undo[1]:  # a new body edits content-length
+        limits = exchange._limits[stage.phase.direction]
+        if len(fields._items) > limits.header_count or fields._at_most > limits.header_bytes:
+            limits.check(fields._items, stage.headers, fields._at_most)
+    elif result is None:
+        return None
+    response = None
+    if result is not None:
+        if not isinstance(result, Response):
+            raise HookError(
+                f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
+            )
+        response = _checked(exchange, result, stage)
     if exchange._events is not None:
-        _trace(exchange, stage, changes(before[0], fields._items, before[1], side._body), response)
-    return None if response is None else (link, response)
+        _trace(exchange, stage, changes(undo[0], fields._items, undo[1], side._body), response)
+    return None if response is None else (step.link, response)
+
+
+def _undone(exchange: Exchange, stage: Stage, step: Step, error: BaseException, undo: _Undo) -> Verdict:
+    """A hook has failed: nothing of what it did is left, and its filter's policy decides, whatever it was."""
+    lane, side = stage.lane, stage.side
+    stage.fields._restore(undo[0])
+    side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed = undo[1:]
+    if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+        raise error
+    return failed(exchange, stage, step.link, error)
 
 
 def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, intact: bool) -> Steps[Verdict | bytes]:
@@ -157,17 +218,6 @@ def failed(exchange: Exchange, stage: Stage, link: Link, error: BaseException, *
 
 
 # What a hook gives back
-
-
-def _settled(exchange: Exchange, link: Link, result: Any) -> Steps[Response | None]:
-    """What a hook gave back beside a plain Response or None: awaited within its budget if that is possible."""
-    if inspect.isawaitable(result):
-        result = yield from _awaited(exchange, link, result)
-    if result is None or isinstance(result, Response):
-        return result
-    raise HookError(
-        f"returned {type(result).__name__}: a hook edits the exchange in place and returns a Response or None"
-    )
 
 
 def _settled_chunk(exchange: Exchange, stage: Stage, link: Link, result: Any) -> Steps[Response | bytes | None]:

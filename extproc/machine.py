@@ -12,35 +12,33 @@ from __future__ import annotations
 # pyright: reportPrivateUsage=false
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from extproc.answers import UNCHANGED, going_on, pieces, without_length
 from extproc.body import BodyPipeline
 from extproc.budget import Budget
-from extproc.clock import Clock, SystemClock
 from extproc.content import has_no_content, new_body
 from extproc.driving import drive
 from extproc.errors import PhaseError
 from extproc.exchange import Exchange, Metadata
 from extproc.headers import Headers
-from extproc.hooks import complete, failed, run
+from extproc.hooks import advance, complete, failed, resume, run
 from extproc.http import Request, Response
 from extproc.lane import Lane, Stage
 from extproc.messages import Abort, Message, the_answer
 from extproc.modes import can_change, fewer_phases
 from extproc.phases import FLOWS, REPLY_IN_PIECES, RULES, BodyMode, Direction, Part, Phase, can_follow
 from extproc.reply import reply
+from extproc.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from extproc.chain import Chain, Link, Step
     from extproc.driving import Steps
-    from extproc.guard import Limits
-    from extproc.hooks import Verdict
+    from extproc.hooks import Suspended, Verdict
     from extproc.messages import Answer, Immediate, ModeChange, Output, Protocol, RawHeaders
     from extproc.phases import Flow
-    from extproc.timing import Timing
     from extproc.trace import Event
 
 __all__ = ["ExchangeMachine"]
@@ -49,8 +47,6 @@ _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RES
 _HEADERS_OF = {Direction.REQUEST: Phase.REQUEST_HEADERS, Direction.RESPONSE: Phase.RESPONSE_HEADERS}
 _HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
 _GONE = "it has left already; edit it in an earlier phase"
-_MAX_BODY_BYTES = 64 * 1024 * 1024
-_SYSTEM_CLOCK = SystemClock()
 
 _logger = logging.getLogger("extproc.machine")
 
@@ -70,50 +66,25 @@ class ExchangeMachine:
     _protocol: Protocol | None = None
     _modes: Mapping[Direction, BodyMode] = {}
 
-    def __init__(
-        self,
-        chain: Chain,
-        exchange_id: str,
-        *,
-        clock: Clock = _SYSTEM_CLOCK,
-        limits: Limits | None = None,
-        response_limits: Limits | None = None,
-        trace: bool = False,
-        bodies: Budget | None = None,
-        max_body_bytes: int = _MAX_BODY_BYTES,
-        change_modes: bool = False,
-        timing: Timing | None = None,
-    ) -> None:
+    def __init__(self, chain: Chain, exchange_id: str, terms: Terms | None = None, **options: Any) -> None:
         """Begins an exchange.
 
         Args:
             chain: the filters; started by whoever owns it.
             exchange_id: tells exchanges apart, and seeds ``exchange.random``.
-            clock: where time comes from.
-            limits: how many request headers Envoy takes, and how large.
-            response_limits: the same for a response.
-            trace: whether to keep `events`.
-            bodies: what the bodies of all exchanges together may take.
-            max_body_bytes: the largest body that a filter may have whole.
-            change_modes: whether to tell Envoy what no filter wants any more (``mode_override``).
-            timing: how long Envoy waits, if that is known; by default, longer than the chain's timeout.
+            terms: what all exchanges have in common.
+            options: in place of `terms`, some of them by name.
         """
-        exchange = self.exchange = Exchange(exchange_id, clock)
-        self._chain = exchange._chain = chain
+        if terms is None:
+            terms = Terms(**options)
+        exchange = self.exchange = Exchange(exchange_id, terms.clock)
+        exchange._chain = self._chain = chain
         exchange._off = chain.conditional  # a condition that was never judged, for want of a request, does not hold
-        self._clock = clock
+        exchange._limits = terms.by_direction
+        self._terms = terms
         self._lanes = {Direction.REQUEST: exchange._lane}
-        self._bodies = bodies
-        self._max_body_bytes = max_body_bytes
-        self._change_modes = change_modes
-        self._budget_seconds = chain.timeout if timing is None else timing.budget(chain.timeout)
-        if timing is not None:
-            exchange._more_time = timing.more(chain.timeout)
-        if trace:
+        if terms.trace:
             exchange._events = []
-        if limits is not None or response_limits is not None:
-            own = {Direction.REQUEST: limits, Direction.RESPONSE: response_limits}
-            exchange._limits = {direction: own[direction] or limit for direction, limit in exchange._limits.items()}
 
     @property
     def events(self) -> list[Event] | None:
@@ -145,29 +116,51 @@ class ExchangeMachine:
         The messages of one direction are to be processed one after the other; those of the other one may be processed
         meanwhile.
         """
+        rest = self.begin(message, emit)
+        if rest is not None:
+            yield from rest
+
+    def begin(self, message: Message, emit: Callable[[Output], object]) -> Steps[None] | None:
+        """The same: right here as far as that goes, and what may have to wait as steps; None: there is no such rest."""
         if self.over:
-            return
+            return None
         phase = message.phase
-        lane = self._lanes.get(phase.direction)
+        direction = phase.direction
+        lane = self._lanes.get(direction)
         if lane is None:
-            lane = self._lanes[phase.direction] = Lane()
+            lane = self._lanes[direction] = Lane()
         lane.emit = emit
         self._note(message, lane)
         last, lane.last = lane.last, phase
-        if last is not None and not can_follow(last, phase, self._mode(phase.direction)):
+        if last is not None and not can_follow(last, phase, self._mode(direction)):
             _logger.error("exchange %s: %s came twice or too late", self.exchange.id, phase.value)
             self._give(lane, self.break_off(Abort("INVALID_ARGUMENT", "extproc.message_order")))
-            return
-        lane.pending = True
+            return None
         if phase.part is Part.HEADERS:
-            yield from self._on_headers(message, lane)
-        elif phase.part is Part.BODY:
-            yield from self._on_body(message, lane, unseen=last is None)
-        else:
-            yield from self._on_trailers(message, lane, unseen=last is None)
+            return self._begin_headers(message, lane)
+        if phase.part is Part.BODY:
+            return self._pending(self._on_body(message, lane, unseen=last is None), lane)
+        return self._pending(self._on_trailers(message, lane, unseen=last is None), lane)
+
+    def _pending(self, steps: Steps[None], lane: Lane) -> Steps[None]:
+        lane.pending = True
+        yield from steps
         lane.pending = lane.held is not None
-        if self._chain.ends_with_request_headers and self.events is None:
-            self._leave_early(message)
+
+    def _begin_headers(self, message: Message, lane: Lane) -> Steps[None] | None:
+        phase, headers = message.phase, message.headers
+        side = self._begin(phase, headers, message.size)
+        side._body = body = b"" if message.end_of_stream else None
+        stage = Stage(lane, phase, _HEADERS_RULE[phase], side, side._headers, headers, body)
+        queue = iter(self._chain.steps[phase])
+        outcome = advance(self.exchange, stage, queue)
+        if outcome is not None or self._chain.steps[_BODY_OF[phase.direction]]:
+            return self._pending(self._on_headers(stage, queue, outcome), lane)
+        self._go_on(stage, self._replacement(stage))
+        side._seal(_GONE)
+        if self._chain.ends_with_request_headers:
+            self._leave_early()
+        return None
 
     async def close(self) -> bool:
         """The stream is over: runs `on_complete` of every filter that took part, once. False if it had run before."""
@@ -177,26 +170,29 @@ class ExchangeMachine:
         """The same, as steps."""
         if self._closed:
             return False
-        self._closed = self.over = True
-        exchange = self.exchange
-        exchange.ended = exchange.ended or ("cancelled" if self.owes else "complete")
-        if exchange._budget is not None:
-            exchange._budget.close()
-        if not self._chain.completions:
-            return True
-        for side in (exchange._request, exchange._response):
-            if side is not None:
-                side._seal(_GONE)
+        self.end()
         cancelled: asyncio.CancelledError | None = None
         for step in self._chain.completions:
-            if step.link.when is None or step.link.index in exchange._joined:
+            if step.link.when is None or step.link.index in self.exchange._joined:
                 try:
-                    yield from complete(exchange, step)
+                    yield from complete(self.exchange, step)
                 except asyncio.CancelledError as error:
                     cancelled = error  # the filters after this one still get their turn
         if cancelled is not None:
             raise cancelled
         return True
+
+    def end(self) -> None:
+        """The stream is over; `finish` lets the filters know, where one of them wants to."""
+        self._closed = self.over = True
+        exchange = self.exchange
+        exchange.ended = exchange.ended or ("cancelled" if self.owes else "complete")
+        if exchange._budget is not None:
+            exchange._budget.close()
+        if self._chain.completions:
+            for side in (exchange._request, exchange._response):
+                if side is not None:
+                    side._seal(_GONE)
 
     def break_off(self, abort: Abort) -> Abort:
         """Ends the exchange with an error: from here on there are no answers."""
@@ -211,8 +207,9 @@ class ExchangeMachine:
         exchange = self.exchange
         exchange._lane = lane
         lane.phase = message.phase
-        lane.now = self._clock.time()
-        lane.deadline = self._clock.monotonic() + self._budget_seconds
+        terms = self._terms
+        lane.now = terms.clock.time()
+        lane.deadline = terms.clock.monotonic() + terms.budget(self._chain.timeout)
         lane.extended = False
         if message.attributes:
             exchange.attributes.update(message.attributes)
@@ -223,19 +220,18 @@ class ExchangeMachine:
         elif message.protocol is not None:
             self._protocol = protocol = message.protocol
             self._modes = {Direction.REQUEST: protocol.request_body, Direction.RESPONSE: protocol.response_body}
-            if any(FLOWS[mode].carried for mode in self._modes.values()):
-                exchange._more_time = None  # there is no timer
+            timing = self._terms.timing
+            if timing is not None and not any(FLOWS[mode].carried for mode in self._modes.values()):
+                exchange._more_time = timing.more(self._chain.timeout)  # where we carry a body, there is no timer
 
-    def _on_headers(self, message: Message, lane: Lane) -> Steps[None]:
-        phase, headers = message.phase, message.headers
-        side = self._begin(phase, headers, message.size)
-        side._body = body = b"" if message.end_of_stream else None
-        stage = Stage(lane, phase, _HEADERS_RULE[phase], side, side._headers, headers, body)
-        verdict = yield from run(self.exchange, stage, self._chain.steps[phase])
-        if verdict is None and self._chain.steps[_BODY_OF[phase.direction]]:
+    def _on_headers(self, stage: Stage, queue: Iterator[Step], outcome: Verdict | Suspended) -> Steps[None]:
+        verdict = yield from resume(self.exchange, stage, queue, outcome)
+        if verdict is None and self._chain.steps[_BODY_OF[stage.phase.direction]]:
             verdict = yield from self._expect_body(stage)
-        if verdict is not None or lane.held is None:
+        if verdict is not None or stage.lane.held is None:
             yield from self._conclude(verdict, stage)
+        if self._chain.ends_with_request_headers:
+            self._leave_early()
 
     def _expect_body(self, stage: Stage) -> Steps[Verdict]:
         """Gets ready for the body; where none follows, or a filter replaced it unseen, its hooks run now."""
@@ -383,7 +379,7 @@ class ExchangeMachine:
         """What this exchange may hold of bodies."""
         budget = self.exchange._budget
         if budget is None:
-            budget = Budget(self._max_body_bytes, "a body that a filter wants whole", self._bodies)
+            budget = Budget(self._terms.max_body_bytes, "a body that a filter wants whole", self._terms.bodies)
             self.exchange._budget = budget
         return budget
 
@@ -425,10 +421,7 @@ class ExchangeMachine:
         """Gives the answer, given what came of the hooks; seals what it answers."""
         lane = stage.lane
         if verdict is None:
-            body = None if stage.phase.part is Part.TRAILERS else new_body(self.exchange, stage)
-            if body is not None and stage.phase.part is Part.HEADERS:
-                lane.replaced = True
-            self._go_on(stage, body)
+            self._go_on(stage, None if stage.phase.part is Part.TRAILERS else self._replacement(stage))
         else:
             lane.held = None
             told = self.break_off(verdict) if isinstance(verdict, Abort) else (yield from self._reply(*verdict, stage))
@@ -436,15 +429,23 @@ class ExchangeMachine:
                 self._give(lane, told)
         stage.side._seal(_GONE)
 
+    def _replacement(self, stage: Stage) -> bytes | None:
+        """What has to take the place of the body that Envoy has; None: nothing."""
+        body = new_body(self.exchange, stage)
+        if body is not None and stage.phase.part is Part.HEADERS:
+            stage.lane.replaced = True
+        return body
+
     def _go_on(self, stage: Stage, body: bytes | None) -> None:
         """The answer that lets Envoy go on, with what the filters made of it."""
         lane = stage.lane
         if stage.phase.direction is Direction.RESPONSE:
             held = stage.phase.part is Part.HEADERS and stage.body is None and self._flow(Direction.RESPONSE).whole
             self.exchange._response_begun = not held
-        self._give(lane, going_on(stage, body, self._mode_change(stage) if self._change_modes else None))
-        lane.clear_route_cache = False
-        lane.emitted, lane.typed = {}, {}
+        self._give(lane, going_on(stage, body, self._mode_change(stage) if self._terms.change_modes else None))
+        if lane.clear_route_cache or lane.emitted or lane.typed:
+            lane.clear_route_cache = False
+            lane.emitted, lane.typed = {}, {}
 
     def _mode_change(self, stage: Stage) -> ModeChange | None:
         """What Envoy need not ask about any more; told with the answer to headers, the one place where it listens."""
@@ -465,14 +466,14 @@ class ExchangeMachine:
         self.exchange.ended = "immediate"
         return told
 
-    def _leave_early(self, message: Message) -> None:
+    def _leave_early(self) -> None:
         """Ends the exchange once no filter wants any more of it: then a clean end of the stream bypasses nobody.
 
         It spares Envoy the reset, and us the wait for it. Not while a body is on its way that would have to be carried.
         """
-        protocol = message.protocol
+        protocol = self._protocol
         if protocol is not None and protocol.request_body is protocol.response_body is BodyMode.NONE:
-            self.over = True
+            self.over = self.over or self.events is None  # a recorder wants to see the whole of it
 
 
 def _open(stage: Stage) -> None:

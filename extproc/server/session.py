@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections import deque
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from extproc.budget import Budget
@@ -22,10 +23,11 @@ from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort, ReplyBody
 from extproc.server.watchdog import LoopWatchdog
+from extproc.terms import Terms
 from extproc.wire import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from typing import Any
 
     from extproc.chain import Chain
@@ -96,12 +98,16 @@ class Service:
         """
         self.chain = chain
         self.observer = observer
-        self.clock = clock or SystemClock()
         self.ids = ids or _exchange_ids()
-        self.limits = limits or Limits()
-        self.bodies = bodies or Budget(_MAX_BODIES_BYTES, "the bodies of all exchanges together")
-        self.timing = timing
-        self.watchdog = LoopWatchdog(stall, self.clock)
+        self.terms = Terms(
+            clock=clock or SystemClock(),
+            limits=limits or Limits(),
+            trace=observer is not None,
+            bodies=bodies or Budget(_MAX_BODIES_BYTES, "the bodies of all exchanges together"),
+            change_modes=True,
+            timing=timing,
+        )
+        self.watchdog = LoopWatchdog(stall, self.terms.clock)
         self._running: dict[asyncio.Task[None], Session] = {}
 
     def open(self, stream: Stream) -> Session:
@@ -141,6 +147,7 @@ class Session:
     _finished = False
     _completing = False
     _watch: ExchangeObserver | None = None
+    _busy: Mapping[Direction, _Lane] = MappingProxyType({})
 
     def __init__(self, service: Service, stream: Stream) -> None:
         """Begins an exchange."""
@@ -148,17 +155,7 @@ class Session:
         exchange_id = next(service.ids)
         self._service = service
         self._stream = stream
-        self._machine = ExchangeMachine(
-            service.chain,
-            exchange_id,
-            clock=service.clock,
-            limits=service.limits,
-            trace=observer is not None,
-            bodies=service.bodies,
-            change_modes=True,
-            timing=service.timing,
-        )
-        self._busy: dict[Direction, _Lane] = {}
+        self._machine = ExchangeMachine(service.chain, exchange_id, service.terms)
         if observer is not None:
             self._watch = observer.begin(exchange_id)
 
@@ -199,8 +196,11 @@ class Session:
         """Processes a message as far as that goes without waiting; whether it is done."""
         answers: list[Output] = []
         emit = self._emit if self._watch is None else partial(self._emit_watched, answers)
-        steps = self._machine.process(message, emit)
         try:
+            steps = self._machine.begin(message, emit)
+            if steps is None:
+                self._done(message, size, answers, self._machine.exchange.now)
+                return True
             waited = next(steps)
         except StopIteration:
             self._done(message, size, answers, self._machine.exchange.now)
@@ -218,7 +218,8 @@ class Session:
 
     def _wait(self, direction: Direction, work: Coroutine[Any, Any, None]) -> _Lane:
         """Lets one direction wait in a task; its next messages queue up."""
-        lane = self._busy[direction] = _Lane()
+        lane = _Lane()
+        self._busy = {**self._busy, direction: lane}
         lane.task = self._service.run(self, work, partial(self._waited, direction, lane))
         return lane
 
@@ -250,7 +251,7 @@ class Session:
             self._stream.consumed(size)
         if not self.over and (task.cancelled() or task.exception() is not None):
             self._break_off(Abort("UNAVAILABLE", "extproc.cancelled"))  # the loop is being shut down
-        del self._busy[direction]
+        self._busy = {other: lane for other, lane in self._busy.items() if other is not direction}
         while lane.queue:
             message, size = lane.queue.popleft()
             if self.over:
@@ -319,17 +320,23 @@ class Session:
     def _leave(self) -> None:
         """Nothing more is sent: stops what is under way, then completes the exchange."""
         self.over = True
-        for lane in self._busy.values():
-            if lane.current is not None:
-                lane.task.cancel()
         if not self._busy:
             self._complete()
+            return
+        own = asyncio.current_task()
+        for lane in self._busy.values():
+            if lane.task is not own:
+                lane.task.cancel()
 
     def _complete(self) -> None:
         """Runs `on_complete` of the filters, once."""
         if self._completing:
             return
         self._completing = True
+        if not self._service.chain.completions:
+            self._machine.end()
+            self._completed()
+            return
         steps = self._machine.finish()
         try:
             waited = next(steps)

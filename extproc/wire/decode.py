@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -12,6 +13,7 @@ from extproc.errors import PeerError
 from extproc.messages import Message, Protocol, TypedValue
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProtocolConfiguration
+from extproc.wire.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +22,18 @@ if TYPE_CHECKING:
 
     from extproc.messages import RawHeaders
 
-__all__ = ["decode"]
+__all__ = ["decode", "decode_any"]
 
 _PHASES = {phase.value: phase for phase in Phase}
 _ATTRIBUTES = "envoy.filters.http.ext_proc"
 """The one key under which Envoy sends the attributes."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+_Beside: TypeAlias = "tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, TypedValue], Protocol | None, bool]"
+"""What a message says beside its phase: attributes, metadata, typed metadata, body modes, observability mode."""
+
+_MOST_KEPT = 64
+_kept: dict[bytes, _Beside] = {}
 
 
 def decode(data: bytes) -> Message | None:
@@ -34,6 +43,19 @@ def decode(data: bytes) -> Message | None:
         PeerError: the bytes are no ``ProcessingRequest``, or it is about a phase that only a newer Envoy knows; that
             cannot be answered, so the stream has to end with an error, and Envoy's failure mode decides.
     """
+    walked = walk(data)
+    if walked is not None:
+        phase, headers, end_of_stream, rest = walked
+        if rest == len(data):
+            return Message(phase, headers, b"", end_of_stream, _NOTHING, _NOTHING, _NOTHING, None, False, len(data))
+        beside = _beside(data[rest:])
+        if beside is not None:
+            return Message(phase, headers, b"", end_of_stream, *beside, len(data))
+    return decode_any(data)
+
+
+def decode_any(data: bytes) -> Message | None:
+    """The same for any message, in any form that protobuf knows."""
     try:
         request = ProcessingRequest.FromString(data)
     except DecodeError as error:
@@ -54,12 +76,35 @@ def decode(data: bytes) -> Message | None:
         headers,
         part.body if phase.part is Part.BODY else b"",
         phase.part is Part.TRAILERS or part.end_of_stream,
-        _struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else {},
-        _metadata(request) if request.HasField("metadata_context") else {},
-        _typed(request) if request.HasField("metadata_context") else {},
+        *_said_beside(request),
+        len(data),
+    )
+
+
+def _beside(rest: bytes) -> _Beside | None:
+    """What a message says beside its headers; None: more headers, or nothing that can be read by itself."""
+    kept = _kept.get(rest)
+    if kept is not None:
+        return kept
+    try:
+        request = ProcessingRequest.FromString(rest)
+    except DecodeError:
+        return None
+    if request.WhichOneof("request") is not None:
+        return None
+    beside = _said_beside(request)
+    if not request.attributes and not request.HasField("metadata_context") and len(_kept) < _MOST_KEPT:
+        _kept[rest] = beside  # a listener says the same on every stream
+    return beside
+
+
+def _said_beside(request: ProcessingRequest) -> _Beside:
+    return (
+        _struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else _NOTHING,
+        _metadata(request) if request.HasField("metadata_context") else _NOTHING,
+        _typed(request) if request.HasField("metadata_context") else _NOTHING,
         _protocol(request.protocol_config.SerializeToString()) if request.HasField("protocol_config") else None,
         request.observability_mode,
-        len(data),
     )
 
 

@@ -1,0 +1,60 @@
+"""`Terms`: what all exchanges of a front have in common beside the chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from extproc.clock import SystemClock
+from extproc.guard import Limits
+from extproc.phases import Direction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from extproc.budget import Budget
+    from extproc.clock import Clock
+    from extproc.timing import Timing
+
+__all__ = ["REQUEST_LIMITS", "RESPONSE_LIMITS", "Terms"]
+
+REQUEST_LIMITS = Limits()
+RESPONSE_LIMITS = Limits(header_bytes=80 * 1024)
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How exchanges are to be dealt with.
+
+    Attributes:
+        clock: where time comes from.
+        limits: how many request headers Envoy takes, and how large.
+        response_limits: the same for a response.
+        trace: whether to keep what each filter did.
+        bodies: what the bodies of all exchanges together may take; None: anything.
+        max_body_bytes: the largest body that a filter may have whole.
+        change_modes: whether to tell Envoy what no filter wants any more (``mode_override``).
+        timing: how long Envoy waits, if that is known; by default, longer than the chain's timeout.
+    """
+
+    clock: Clock = _CLOCK
+    limits: Limits = REQUEST_LIMITS
+    response_limits: Limits = RESPONSE_LIMITS
+    trace: bool = False
+    bodies: Budget | None = None
+    max_body_bytes: int = _MAX_BODY_BYTES
+    change_modes: bool = False
+    timing: Timing | None = None
+    by_direction: Mapping[Direction, Limits] = field(init=False)
+    """Both limits."""
+
+    def __post_init__(self) -> None:
+        """Puts the limits where they are looked up."""
+        both = {Direction.REQUEST: self.limits, Direction.RESPONSE: self.response_limits}
+        object.__setattr__(self, "by_direction", both)
+
+    def budget(self, wanted: float) -> float:
+        """Seconds for one message, of a chain that wants `wanted`."""
+        return wanted if self.timing is None else self.timing.budget(wanted)
