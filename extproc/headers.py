@@ -31,7 +31,7 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_repeats", "_sealed", "_values")
+    __slots__ = ("_allowed", "_at_most", "_grown", "_items", "_owned", "_repeats", "_sealed", "_values")
 
     def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
@@ -45,6 +45,7 @@ class Headers(MutableMapping[str, str]):
         self._owned = items is None
         self._sealed = ""
         self._allowed: frozenset[str] = frozenset()
+        self._grown = True  # since `_rebase`, nothing was done but to add new names at the end
         self._repeats: bool | None = None  # whether a name occurs twice; None: nobody has looked
         self._values: dict[str, bytes] = {}  # where none does, `_items` by name, to spare walking through them
 
@@ -138,6 +139,7 @@ class Headers(MutableMapping[str, str]):
 
     def _append(self, key: str, raw: bytes) -> None:
         self._repeats = self._has_repeats() or key in self._values
+        self._grown = self._grown and not self._repeats
         self._values[key] = raw
         self._own().append((key, raw))
         self._at_most += len(key) + len(raw)
@@ -152,6 +154,7 @@ class Headers(MutableMapping[str, str]):
         items[at:] = [(key, raw), *(other for other in items[at + 1 :] if other[0] != key)]
         self._at_most += len(key) + len(raw)
         self._repeats = None
+        self._grown = False
 
     def _drop(self, key: str) -> bool:
         """Removes every occurrence; whether there was one."""
@@ -160,6 +163,7 @@ class Headers(MutableMapping[str, str]):
             return False
         self._items = [item for item in self._items if item[0] != key]
         self._owned = True
+        self._grown = False
         self._repeats = None if repeats else False
         return len(self._items) < had
 
@@ -171,6 +175,10 @@ class Headers(MutableMapping[str, str]):
         return self._items
 
     # For the exchange machine
+
+    def _rebase(self) -> RawHeaders:
+        self._grown = True
+        return self._snapshot()
 
     def _snapshot(self) -> RawHeaders:
         self._owned = False

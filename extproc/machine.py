@@ -94,7 +94,11 @@ class ExchangeMachine:
     @property
     def owes(self) -> bool:
         """A message waits for its answer: a clean end of the stream would let it pass."""
-        return not self.exchange._watched and any(lane.pending for lane in self._lanes.values())
+        if not self.exchange._watched:
+            for lane in self._lanes.values():
+                if lane.pending:
+                    return True
+        return False
 
     async def receive(self, message: Message) -> Answer | None:
         """Takes what Envoy says and gives the answer to it; the last one, where there are several.
@@ -186,9 +190,12 @@ class ExchangeMachine:
         """The stream is over; `finish` lets the filters know, where one of them wants to."""
         self._closed = self.over = True
         exchange = self.exchange
-        exchange.ended = exchange.ended or ("cancelled" if self.owes else "complete")
+        if not exchange.ended:
+            exchange.ended = "cancelled" if self.owes else "complete"
         if exchange._budget is not None:
             exchange._budget.close()
+        for lane in self._lanes.values():
+            lane.emit = _drop  # it leads back to the session: without that circle, nothing is left to the collector
         if self._chain.completions:
             for side in (exchange._request, exchange._response):
                 if side is not None:
@@ -209,7 +216,8 @@ class ExchangeMachine:
         lane.phase = message.phase
         terms = self._terms
         lane.now = terms.clock.time()
-        lane.deadline = terms.clock.monotonic() + terms.budget(self._chain.timeout)
+        timeout = self._chain.timeout
+        lane.deadline = terms.clock.monotonic() + (timeout if terms.timing is None else terms.timing.budget(timeout))
         lane.extended = False
         if message.attributes:
             exchange.attributes.update(message.attributes)
@@ -265,7 +273,7 @@ class ExchangeMachine:
                 self._give(lane, UNCHANGED[phase])
             return
         fields = side._headers
-        stage = Stage(lane, phase, rule, side, fields, fields._snapshot(), message.body)
+        stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
         if lane.held is not None:
             stage = lane.held.in_phase(phase)
         verdict = self._admit(stage) if unseen else None
@@ -332,7 +340,7 @@ class ExchangeMachine:
         elif not flow.whole:
             fields = stage.side._headers
             rule = RULES[phase, self._mode(phase.direction)]
-            body = Stage(lane, phase, rule, stage.side, fields, fields._items, None)
+            body = Stage(lane, phase, rule, stage.side, fields, fields._rebase(), None)
         _open(body)
         verdict = yield from pipeline.push(body, b"", end=True)
         out = pipeline.take()
@@ -474,6 +482,10 @@ class ExchangeMachine:
         protocol = self._protocol
         if protocol is not None and protocol.request_body is protocol.response_body is BodyMode.NONE:
             self.over = self.over or self.events is None  # a recorder wants to see the whole of it
+
+
+def _drop(_: Output) -> None:
+    """Where answers go when the exchange is over."""
 
 
 def _open(stage: Stage) -> None:

@@ -128,6 +128,8 @@ class Continue:
     typed_metadata: Typed = field(default_factory=dict[str, TypedValue])
     mode: ModeChange | None = None
     """What Envoy need not ask about in the rest of the exchange."""
+    encoded: list[bytes] = field(default_factory=list[bytes], compare=False, repr=False)
+    """Room for the serialized answer: the same answer may go out many times."""
 
 
 @quick

@@ -54,7 +54,3 @@ class Terms:
         """Puts the limits where they are looked up."""
         both = {Direction.REQUEST: self.limits, Direction.RESPONSE: self.response_limits}
         object.__setattr__(self, "by_direction", both)
-
-    def budget(self, wanted: float) -> float:
-        """Seconds for one message, of a chain that wants `wanted`."""
-        return wanted if self.timing is None else self.timing.budget(wanted)

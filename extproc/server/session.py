@@ -27,7 +27,7 @@ from extproc.terms import Terms
 from extproc.wire import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from typing import Any
 
     from extproc.chain import Chain
@@ -194,8 +194,11 @@ class Session:
 
     def _take(self, message: Message, size: int) -> bool:
         """Processes a message as far as that goes without waiting; whether it is done."""
-        answers: list[Output] = []
-        emit = self._emit if self._watch is None else partial(self._emit_watched, answers)
+        answers: Sequence[Output] = ()
+        emit = self._emit
+        if self._watch is not None:
+            answers = []
+            emit = partial(self._emit_watched, answers)
         try:
             steps = self._machine.begin(message, emit)
             if steps is None:
@@ -224,7 +227,7 @@ class Session:
         return lane
 
     async def _work(
-        self, message: Message, size: int, steps: Steps[None], waited: Awaitable[Any], answers: list[Output]
+        self, message: Message, size: int, steps: Steps[None], waited: Awaitable[Any], answers: Sequence[Output]
     ) -> None:
         """Goes on with a message that has to wait for a hook."""
         lane, now = self._busy[message.phase.direction], self._machine.exchange.now
@@ -262,7 +265,7 @@ class Session:
         if not self._busy and (self.over or self._finished):
             self._rest()
 
-    def _done(self, message: Message, size: int, answers: list[Output], now: float) -> None:
+    def _done(self, message: Message, size: int, answers: Sequence[Output], now: float) -> None:
         """A message has had all its answers."""
         self._stream.consumed(size)
         if self._watch is not None:

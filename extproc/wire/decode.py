@@ -32,6 +32,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _Beside: TypeAlias = "tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, TypedValue], Protocol | None, bool]"
 """What a message says beside its phase: attributes, metadata, typed metadata, body modes, observability mode."""
 
+_SILENT: _Beside = (_NOTHING, _NOTHING, _NOTHING, None, False)
 _MOST_KEPT = 64
 _kept: dict[bytes, _Beside] = {}
 
@@ -47,7 +48,7 @@ def decode(data: bytes) -> Message | None:
     if walked is not None:
         phase, headers, end_of_stream, rest = walked
         if rest == len(data):
-            return Message(phase, headers, b"", end_of_stream, _NOTHING, _NOTHING, _NOTHING, None, False, len(data))
+            return Message(phase, headers, b"", end_of_stream, *_SILENT, rest)
         beside = _beside(data[rest:])
         if beside is not None:
             return Message(phase, headers, b"", end_of_stream, *beside, len(data))

@@ -11,7 +11,6 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from extproc.answers import UNCHANGED
 from extproc.messages import Continue, HeaderEdit, Immediate, MoreTime, Piece, ReplyHeaders
 from extproc.phases import Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
@@ -27,7 +26,9 @@ _ARM = {phase: getattr(ProcessingResponse, f"{phase.value.upper()}_FIELD_NUMBER"
 def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | MoreTime) -> bytes:
     """The answer as Envoy reads it: `raw_value` only, since Envoy takes nothing else for a header's value."""
     if isinstance(answer, Continue):
-        return _CONSTANTS[answer.phase] if answer is UNCHANGED[answer.phase] else _continue(answer)
+        if not answer.encoded:
+            answer.encoded.append(_continue(answer))
+        return answer.encoded[0]
     if isinstance(answer, Piece):
         return _piece(answer)
     if isinstance(answer, Immediate):
@@ -149,4 +150,3 @@ def _immediate(answer: Immediate) -> bytes:
 
 _SHORT = 128
 _BYTES = [bytes((value,)) for value in range(_SHORT)]
-_CONSTANTS = {phase: _continue(answer) for phase, answer in UNCHANGED.items()}

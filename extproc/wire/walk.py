@@ -9,7 +9,6 @@ The field numbers are those of ``proto/extproc/wire/ext_proc.proto``.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -30,6 +29,11 @@ _END_OF_STREAM = b"\x18\x01"
 _ONE_BYTE = 0x80
 """Lengths below take one byte."""
 _LONGEST_KEPT = 256
+_MOST_KEPT = 2048
+_VARYING = {":path", "x-request-id"}
+"""Different in nearly every message."""
+_SHORTEST_RUN = 2
+_MOST_RUNS = 256
 
 
 def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
@@ -45,18 +49,7 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         if data[at] != _FIRST:
             return None
         map_end, at = _length(data, at + 1)
-        headers: RawHeaders = []
-        while at < map_end:
-            if data[at] != _FIRST:
-                return None
-            size = data[at + 1]
-            start = at + 2
-            if size < _ONE_BYTE:
-                at = start + size
-            else:
-                at, start = _length(data, at + 1)
-            entry = data[start:at]
-            headers.append(_kept(entry) if len(entry) <= _LONGEST_KEPT else _entry(entry))
+        headers, at = _entries(data, at, map_end)
     except (IndexError, ValueError, DecodeError):
         return None
     if at != map_end or end > len(data):
@@ -66,6 +59,55 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
     if data[map_end:end] == _END_OF_STREAM:
         return phase, headers, True, end
     return None
+
+
+def _entries(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
+    """The entries of a ``HeaderMap`` that ends at `end`, and where they end: somewhere else if they are broken.
+
+    Raises:
+        ValueError: something else than entries is among them.
+    """
+    headers: RawHeaders = []
+    add, look_up, run_from = headers.append, _kept.get, _runs.get
+    first, known = at, 0  # where the run of entries began that were known, and how many they are
+    while at < end:
+        begin, size = at, data[at + 1]
+        if data[at] != _FIRST:
+            raise ValueError
+        at += 2
+        if size < _ONE_BYTE:
+            entry = data[at : at + size]
+            at += size
+        else:
+            at, start = _length(data, at - 1)
+            entry = data[start:at]
+        run = run_from(entry)
+        if run is not None and data.startswith(run[0], begin):
+            headers += run[1]
+            at = begin + len(run[0])
+            first, known = at, 0
+            continue
+        header = look_up(entry)
+        if header is None:
+            if known >= _SHORTEST_RUN:
+                _keep_run(data[first:begin], headers[-known:])
+            add(_entry(entry))
+            first, known = at, 0
+        else:
+            add(header)
+            known += 1
+    if known >= _SHORTEST_RUN:
+        _keep_run(data[first:at], headers[-known:])
+    return headers, at
+
+
+def _keep_run(data: bytes, headers: RawHeaders) -> None:
+    """Entries that were all known, one after the other: they are looked up together from now on, by the first."""
+    if len(_runs) >= _MOST_RUNS:
+        _runs.clear()
+    size, start = (data[1], 2) if data[1] < _ONE_BYTE else (0, 0)
+    if size:
+        _runs[data[start : start + size]] = data, headers
 
 
 def _length(data: bytes, at: int) -> tuple[int, int]:
@@ -87,13 +129,22 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _entry(entry: bytes) -> tuple[str, bytes]:
-    """A ``HeaderValue``: Envoy fills `key` and `raw_value` only; others that speak the protocol may fill `value`."""
-    if len(entry) > 1 and entry[0] == _FIRST and entry[1] < _ONE_BYTE:
-        at = 2 + entry[1]
-        if len(entry) > at + 1 and entry[at] == _RAW_VALUE and entry[at + 1] == len(entry) - at - 2 < _ONE_BYTE:
-            return entry[2:at].decode(), entry[at + 2 :]
-    header = HeaderValue.FromString(entry)
-    return header.key, header.raw_value or header.value.encode()
+    """A ``HeaderValue`` that is not known yet: Envoy fills `key` and `raw_value` only, others may fill `value`."""
+    size = len(entry)
+    at = entry[1] + 2 if size > 1 and entry[0] == _FIRST else size
+    if at + 1 < size and entry[at] == _RAW_VALUE and entry[at + 1] == size - at - 2 < _ONE_BYTE and at < _ONE_BYTE:
+        header = entry[2:at].decode(), entry[at + 2 :]
+    else:
+        value = HeaderValue.FromString(entry)
+        header = value.key, value.raw_value or value.value.encode()
+    if size <= _LONGEST_KEPT and header[0] not in _VARYING:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()  # what comes often is soon there again
+        _kept[entry] = header
+    return header
 
 
-_kept = lru_cache(maxsize=2048)(_entry)
+_kept: dict[bytes, tuple[str, bytes]] = {}
+"""Entries by their bytes."""
+_runs: dict[bytes, tuple[bytes, RawHeaders]] = {}
+"""Entries that follow each other, by the bytes of the first: the bytes of all with their lengths, and the headers."""
