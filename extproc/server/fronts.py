@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_FRONT", "Front", "FrontName", "new_front"]
 
 FrontName: TypeAlias = Literal["native", "grpcio"]
 
-DEFAULT_FRONT: FrontName = "grpcio"
+DEFAULT_FRONT: FrontName = "native"
 
 
 class Front(Protocol):
@@ -37,16 +37,18 @@ class Front(Protocol):
         ...
 
 
-def new_front(name: FrontName | None, chain: Chain, listen: Sequence[str], **options: Any) -> Front:
+def new_front(
+    chain: Chain, listen: Sequence[str] = ("127.0.0.1:0",), *, front: FrontName | None = None, **options: Any
+) -> Front:
     """A front that is not entered yet.
 
     Args:
-        name: which one; None: the default. The other is not imported.
         chain: the filters; not started yet.
-        listen: addresses, as `GrpcioFront` takes them.
+        listen: addresses, as `NativeFront` takes them.
+        front: which one; None: the default. The other is not imported.
         options: whatever else it takes.
     """
-    if (name or DEFAULT_FRONT) == "native":
+    if (front or DEFAULT_FRONT) == "native":
         from extproc.server.native import NativeFront  # noqa: PLC0415 (see the docstring)
 
         return NativeFront(chain, listen, **options)

@@ -29,7 +29,7 @@ async def serve(
 
     Args:
         chain: the filters.
-        listen: addresses, as `GrpcioFront` takes them.
+        listen: addresses, as `NativeFront` takes them.
         front: what speaks HTTP/2.
         on_ready: called once with the bound addresses.
         options: whatever else that front takes.
@@ -41,6 +41,6 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with new_front(front, chain, listen, **options) as entered:
+    async with new_front(chain, listen, front=front, **options) as entered:
         on_ready(entered.addresses)
         await stop.wait()

@@ -76,7 +76,7 @@ class Gateway:
         self._options = options or EnvoyOptions()
         self._chain = chain
         self._concurrency = concurrency
-        self._front = new_front(front, chain, processor, observer=observer, clock=clock, grace=1.0)
+        self._front = new_front(chain, processor, front=front, observer=observer, clock=clock, grace=1.0)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

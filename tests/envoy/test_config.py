@@ -15,7 +15,7 @@ from extproc.envoy.binary import RunningEnvoy, validate
 from extproc.envoy.config import EnvoyOptions, Layout, Route, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
 from extproc.messages import Abort, Message, Output
-from extproc.server import GrpcioFront
+from extproc.server import new_front
 from extproc.testing import Gateway
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.raw_processor import RawProcessor
@@ -321,7 +321,7 @@ async def test_streams_are_spread_over_the_sockets_of_the_workers(tmp_path: Path
 
     chains = {address: Chain([Counting(address=address)]) for address in sockets}
     async with Upstream() as upstream:
-        fronts = [GrpcioFront(chain, [address]) for address, chain in chains.items()]
+        fronts = [new_front(chain, [address]) for address, chain in chains.items()]
         async with fronts[0], fronts[1], fronts[2]:
             options = EnvoyOptions(
                 listen="127.0.0.1:0", admin="127.0.0.1:0", upstream=upstream.address, processors=tuple(sockets)
@@ -384,7 +384,7 @@ async def test_the_access_log_says_what_each_step_took() -> None:
 
 @pytest.mark.parametrize("layout", ["sidecar", "central"])
 async def test_a_central_processor_is_used_once_its_health_check_succeeds(layout: Layout) -> None:
-    async with GrpcioFront(Chain([OnResponseBody()])) as front, Upstream(PlainReply(body=[b"ok"])) as upstream:
+    async with new_front(Chain([OnResponseBody()])) as front, Upstream(PlainReply(body=[b"ok"])) as upstream:
         options = EnvoyOptions(
             layout=layout,
             listen="127.0.0.1:0",

@@ -28,7 +28,7 @@ def new_front(request: pytest.FixtureRequest) -> NewFront:
     """Makes a front, of each kind in turn: whatever the one does, the other must do."""
 
     def made(chain: Chain, listen: Sequence[str] = ("127.0.0.1:0",), **options: Any) -> Front:
-        return fronts.new_front(request.param, chain, listen, **options)
+        return fronts.new_front(chain, listen, front=request.param, **options)
 
     return made
 
