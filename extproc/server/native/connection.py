@@ -137,7 +137,7 @@ class Connection:
         self._allowances: dict[str, Allowance] = {}
         self.waiting: dict[ServerStream, None] = {}
         self.deadlines: dict[ServerStream, float] = {}
-        self.out: list[bytes] = [
+        self.out: list[bytes | memoryview] = [
             settings(
                 {
                     Setting.MAX_CONCURRENT_STREAMS: limits.streams,
@@ -264,9 +264,9 @@ class Connection:
 
     def emit(self, data: bytes) -> None:
         """Has bytes written."""
+        if self.over:
+            return
         if not self.out and not self._receiving:
-            if self.over:
-                return
             self.host.wake()
         self.out.append(data)
 

@@ -57,8 +57,8 @@ class Outbox:
         self._chunks.append(memoryview(data))
         self.size += len(data)
 
-    def take(self, room: int) -> bytes:
-        """Takes exactly `room` bytes off the front, or all there are."""
+    def take(self, room: int) -> list[memoryview]:
+        """Takes exactly `room` bytes off the front, or all there are; nothing is copied."""
         taken: list[memoryview] = []
         while room and self._chunks:
             chunk = self._chunks.popleft()
@@ -68,7 +68,7 @@ class Outbox:
             room -= len(chunk)
             self.size -= len(chunk)
             taken.append(chunk)
-        return b"".join(taken)
+        return taken
 
     def wait(self, waiter: Waiter) -> Waiter:
         """Has `waiter` set once there is room."""

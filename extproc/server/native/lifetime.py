@@ -92,10 +92,10 @@ class Lifetime:
             self._idle_since = now
         elif now - self._idle_since >= self._limits.idle and not self.draining:
             self._connection.counters["limit.idle"] += 1
-            self.drain(now, 0)
+            self.drain(now, self._limits.drain_grace)
         if self._ends_at is not None and now >= self._ends_at and not self.draining:
             self._connection.counters["limit.age"] += 1
-            self.drain(now, self._limits.age_grace)
+            self.drain(now, self._limits.drain_grace)
 
     def _go_on_draining(self, now: float) -> None:
         if self._announced_at is not None and now - self._announced_at >= _DRAIN_ANSWER:

@@ -52,7 +52,7 @@ class Http2Limits:
         keepalive_time: seconds of silence after which the peer is asked whether it is there.
         keepalive_timeout: seconds in which it has to answer.
         idle: seconds without a stream after which a connection is closed, gracefully.
-        age_grace: seconds that streams get to finish on a connection that is closed for its age.
+        drain_grace: seconds that streams get to finish on a connection that is closed for its age or idleness.
     """
 
     streams: int = 2000
@@ -79,7 +79,7 @@ class Http2Limits:
     keepalive_time: float = 60.0
     keepalive_timeout: float = 20.0
     idle: float = 3600.0
-    age_grace: float = 30.0
+    drain_grace: float = 30.0
 
 
 class Allowance:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inbox", "Messages"]
 
+_SMALL = 1024
 _PREFIX = struct.Struct(">BI").unpack_from
 
 
@@ -42,7 +43,7 @@ class Messages:
         self.held = 0
         self._prefix = b""
         self._size = 0  # of the message under way with its prefix; 0: its prefix is not complete
-        self._pieces: list[bytes] = []  # of the message: they are copied once, when it is complete
+        self._pieces: list[bytes | bytearray] = []  # of the message: they are copied once, when it is complete
 
     def feed(self, stream: ServerStream, piece: bytes) -> bool:
         """Hands over every message that is complete."""
@@ -76,11 +77,21 @@ class Messages:
         if len(piece) > missing:
             piece, rest = piece[:missing], piece[missing:]
         stream.arriving(len(piece), self._size)
-        self._pieces.append(piece)
+        self._keep(piece)
         self.held += len(piece)
         if self.held == self._size:
             self._complete(stream)
         return rest
+
+    def _keep(self, piece: bytes) -> None:
+        """Keeps a piece of the message; small ones together, or a peer could make us hold many objects for few bytes."""
+        pieces = self._pieces
+        if len(piece) >= _SMALL:
+            pieces.append(piece)
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += piece
+        else:
+            pieces.append(bytearray(piece))
 
     def _complete(self, stream: ServerStream) -> None:
         message = b"".join(self._pieces)

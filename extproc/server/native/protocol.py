@@ -59,6 +59,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
         self._leaving = False
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
 
     # asyncio's side
 
@@ -111,7 +112,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         """It is gone."""
-        for timer in (self._timer, self._alarm):
+        for timer in (self._timer, self._alarm, self._grace):
             if timer is not None:
                 timer.cancel()
         self.connection.lost()
@@ -144,6 +145,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
     def drain(self, grace: float) -> None:
         """Ends the connection once its streams have ended, and those after so many seconds."""
         self.lifetime.drain(self._loop.time(), grace)
+        self._grace = self._loop.call_later(grace, self._look_after)
 
     def abort(self) -> None:
         """Ends the connection."""
@@ -164,6 +166,9 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._every, self._tick)
+        self._look_after()
+
+    def _look_after(self) -> None:
         if self.lifetime.tick(self._loop.time()):
             self._flush()
         else:

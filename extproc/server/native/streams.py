@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from extproc.server.native.errors import ErrorCode, StreamFault
 from extproc.server.native.flow import Outbox
-from extproc.server.native.frames import DATA, END_STREAM, frame, frame_header, window_update
+from extproc.server.native.frames import DATA, END_STREAM, frame_header, window_update
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
 from extproc.server.native.messages import Messages
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerStream"]
 
-_PREFIX = struct.Struct(">BI").unpack_from
+_PREFIX = struct.Struct(">BI")
 _DATA = struct.Struct(">IBIBI").pack
 """The header of a DATA frame, and the prefix of the one message in it."""
 
@@ -84,7 +84,7 @@ class ServerStream:
         size = len(data) + MESSAGE_PREFIX_BYTES
         fits = size <= connection.room and size <= connection.send_window and size <= self.send_window
         if not fits or self.outbox is not None:
-            self._queue(b"\x00" + len(data).to_bytes(4, "big") + data)
+            self._queue(data)
             return
         self.send_window -= size
         connection.send_window -= size
@@ -141,7 +141,7 @@ class ServerStream:
         """Takes the content of a DATA frame; the whole message that it nearly always is goes straight on."""
         size = len(content)
         if self.inbox is None and size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
-            compressed, length = _PREFIX(content)
+            compressed, length = _PREFIX.unpack_from(content)
             if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES:
                 self.message(content[MESSAGE_PREFIX_BYTES:])
                 return
@@ -207,14 +207,16 @@ class ServerStream:
         room = min(self.send_window, connection.send_window, connection.room, connection.frame_bytes)
         if outbox is None or room <= 0:
             return False
-        content = outbox.take(room)
-        self.send_window -= len(content)
-        connection.send_window -= len(content)
-        connection.room -= len(content)
-        connection.queued -= len(content)
+        size = min(room, outbox.size)
+        self.send_window -= size
+        connection.send_window -= size
+        connection.room -= size
+        connection.queued -= size
         connection.moved = True
+        content = outbox.take(size)
         ends = outbox.size == 0 and outbox.trailers == b""
-        connection.emit(frame(DATA, END_STREAM if ends else 0, self.id, content))
+        connection.emit(frame_header(DATA, END_STREAM if ends else 0, self.id, size))
+        connection.out += content
         if outbox.roomy:
             self._make_room(outbox)
         if outbox.size == 0:
@@ -227,19 +229,20 @@ class ServerStream:
         self.answered = True
         return self._connection.headers(self.id, RESPONSE_HEADERS, 0)
 
-    def _queue(self, content: bytes) -> None:
-        """Has bytes sent as windows allow."""
+    def _queue(self, message: bytes) -> None:
+        """Has a message sent as windows allow."""
         if not self.answered:
             self._connection.emit(self._response_headers())
-        self._put(content)
+        self._put(_PREFIX.pack(0, len(message)), message)
 
-    def _put(self, content: bytes, trailers: bytes | None = None) -> None:
+    def _put(self, *pieces: bytes, trailers: bytes | None = None) -> None:
         outbox = self.outbox
         if outbox is None:
             outbox = self.outbox = Outbox()
-        outbox.put(content)
+        for piece in pieces:
+            outbox.put(piece)
         outbox.trailers = trailers
-        self._connection.wait_for_window(self, len(content))
+        self._connection.wait_for_window(self, sum(map(len, pieces)))
 
     def _end_with(self, last: bytes) -> None:
         """Sends the frame that ends our direction, now or after what waits."""

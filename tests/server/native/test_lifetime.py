@@ -102,7 +102,7 @@ def test_a_peer_that_reads_nothing_off_its_socket_is_given_up() -> None:
 
 
 def test_a_connection_ends_in_good_order_at_its_age() -> None:
-    watched = Watched(age=60, age_grace=30)
+    watched = Watched(age=60, drain_grace=30)
     heard = watched.peer.call(1)
     watched.at(59)
     assert watched.said() == []
