@@ -93,6 +93,17 @@ class Connection:
         room: bytes of DATA that the socket takes at once.
         frame_bytes: the largest payload that the peer takes.
         whole_bytes: up to here, a frame may hold a whole message.
+        blocks: what header blocks ask for.
+        handlers: what handles a frame, by its type.
+        block: a header block that is not complete.
+        last_id: the highest number of a stream that the peer has opened.
+        refuse_above: streams above it are not looked at: the peer was told that the connection ends.
+        resets: numbers of streams that we have reset, and of which the peer may not know yet.
+        gaps: numbers below `last_id` that were skipped.
+        prelude: what our next header block must begin with.
+        waiting: streams that have something to send, and a window for it.
+        deadlines: when streams have to end.
+        out: what is to be written.
     """
 
     def __init__(
@@ -131,7 +142,7 @@ class Connection:
         self.block: Block | None = None
         self.last_id = 0
         self.refuse_above = LARGEST_STREAM_ID
-        self.resets: dict[int, None] = {}
+        self.resets: dict[int, bool] = {}
         self.gaps: list[range] = []
         self.prelude = b""
         self._allowances: dict[str, Allowance] = {}
@@ -402,9 +413,10 @@ class Connection:
         self._remember_reset(stream_id)
 
     def _remember_reset(self, stream_id: int) -> None:
-        self.resets[stream_id] = None
-        if len(self.resets) > _RESETS_KEPT:
-            del self.resets[next(iter(self.resets))]
+        resets = self.resets
+        resets[stream_id] = True
+        if len(resets) > 2 * _RESETS_KEPT:
+            self.resets = dict.fromkeys(list(resets)[_RESETS_KEPT:], True)
 
     def drop(self, stream: ServerStream) -> None:
         """A stream is gone before its end."""
@@ -423,8 +435,6 @@ class Connection:
             stream.inbox = None
         if self.deadlines:
             self.deadlines.pop(stream, None)
-        if stream.prepaid:
-            self.prepaid -= stream.prepaid
         outbox = stream.outbox
         if outbox is not None:
             stream.outbox = None

@@ -33,7 +33,7 @@ class Outbox:
 
     Attributes:
         size: how many there are.
-        trailers: the frame that goes out once they have; empty: the last DATA frame ends the stream; None: it goes on.
+        trailers: the header block that follows them; empty: the last DATA frame ends the stream; None: it goes on.
         withheld: received bytes whose window the peer gets only once there is room here.
     """
 

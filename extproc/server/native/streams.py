@@ -109,7 +109,7 @@ class ServerStream:
         if not self.answered:
             self.answered = True
             block = RESPONSE_HEADERS + block
-        self._end_with(self._connection.headers(self.id, block, END_STREAM))
+        self._end_with(block)
 
     def consumed(self, size: int) -> None:
         """So many bytes of messages are no longer held by the receiver."""
@@ -132,7 +132,7 @@ class ServerStream:
         """Answers what is no gRPC request."""
         self.over = self.answered = True
         if not reply.body:
-            self._end_with(self._connection.headers(self.id, reply.headers, END_STREAM))
+            self._end_with(reply.headers)
             return
         self._connection.emit(self._connection.headers(self.id, reply.headers, 0))
         self._put(reply.body, trailers=b"")
@@ -244,13 +244,13 @@ class ServerStream:
         outbox.trailers = trailers
         self._connection.wait_for_window(self, sum(map(len, pieces)))
 
-    def _end_with(self, last: bytes) -> None:
-        """Sends the frame that ends our direction, now or after what waits."""
+    def _end_with(self, block: bytes) -> None:
+        """Sends the header block that ends our direction, now or after what waits."""
         if self.outbox is not None:
-            self.outbox.trailers = last
+            self.outbox.trailers = block
             self.outbox.release()
             return
-        self._connection.emit(last)
+        self._connection.emit(self._connection.headers(self.id, block, END_STREAM))
         self._connection.said(self)
 
     def _grant(self, size: int) -> None:
@@ -268,9 +268,9 @@ class ServerStream:
 
     def _sent_all(self, outbox: Outbox) -> None:
         self.outbox = None
-        if outbox.trailers is not None:
-            if outbox.trailers:
-                self._connection.emit(outbox.trailers)
+        if outbox.trailers:
+            self._end_with(outbox.trailers)
+        elif outbox.trailers is not None:
             self._connection.said(self)
 
 

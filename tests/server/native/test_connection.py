@@ -122,6 +122,18 @@ def test_a_message_larger_than_the_window_still_arrives(size: int) -> None:
     assert peer.connection.buffered() == 0
 
 
+@pytest.mark.parametrize("arrived", [400_000, 800_005])
+def test_a_large_message_whose_stream_is_reset_is_given_back(arrived: int) -> None:
+    peer = Peer(stream_window=65_535, connection_window=100_000, max_message_bytes=1 << 20)
+    heard, whole = peer.call(1), message(bytes(800_000))[:arrived]
+    for at in range(0, len(whole), 16_384):
+        peer.send(frame(DATA, 0, 1, whole[at : at + 16_384]))
+    peer.send(rst_stream(1, ErrorCode.CANCEL))
+    for taken in heard.messages:
+        heard.stream.consumed(len(taken))
+    assert (peer.connection.buffered(), peer.connection.prepaid) == (0, 0)
+
+
 def test_large_messages_cannot_take_more_memory_than_they_may_together() -> None:
     peer = Peer(stream_window=65_535, large_message_bytes=300_000)
     for stream_id in (1, 3, 5):
@@ -219,6 +231,19 @@ def test_a_peer_that_shrinks_its_table_is_told_that_we_use_none() -> None:
     for stream_id in (1, 3):
         peer.call(stream_id).stream.end("OK", "")
         assert peer.status(peer.frames())["grpc-status"] == "0"
+
+
+def test_a_peer_is_told_in_the_first_block_that_goes_out() -> None:
+    """The trailers of one stream wait for a window; the headers of another must not wait for them."""
+    peer = Peer(client={Setting.INITIAL_WINDOW_SIZE: 0})
+    first = peer.call(1)
+    first.stream.send(b"x")
+    peer.frames()
+    peer.send(settings({Setting.HEADER_TABLE_SIZE: 0}))
+    first.stream.end("OK", "")
+    peer.call(3).stream.end("OK", "")
+    (headers, *_) = peer.frames()
+    assert (headers[2], headers[3][0]) == (3, 0x20)
 
 
 # Deadlines
