@@ -30,7 +30,7 @@ def serve(
     tls_certificate: Path | None = None,
     tls_key: Path | None = None,
     tls_client_ca: Path | None = None,
-    tls_client_name: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    tls_client_name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     max_connection_age: Duration | None = None,
     grace: Duration = 10.0,
     stall: Annotated[Duration | None, Parameter(negative_none="no-")] = 0.1,

@@ -25,7 +25,11 @@ def _file_mode(_: Any, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value, 8)
 
 
-Duration: TypeAlias = Annotated[float, Parameter(converter=_duration, show_default="{:g}s".format)]
+def _shown(duration: float | None) -> str:
+    return "none" if duration is None else f"{duration:g}s"
+
+
+Duration: TypeAlias = Annotated[float, Parameter(converter=_duration, show_default=_shown)]
 """Seconds, written as ``50ms``, ``1.5s`` or ``2m``."""
 
 FileMode: TypeAlias = Annotated[int, Parameter(converter=_file_mode, show_default="{:04o}".format)]
