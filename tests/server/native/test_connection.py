@@ -26,6 +26,7 @@ from extproc.server.native.frames import (
     settings,
     window_update,
 )
+from extproc.server.native.messages import Messages
 from tests.server.native.peer import Heard, Peer, Waiter, data, message
 
 KIB = 1024
@@ -53,6 +54,19 @@ def test_messages_arrive_whole_however_they_are_cut(messages: list[bytes], draw:
         stream = stream[size:]
     peer.send(frame(DATA, END_STREAM, 1))
     assert (heard.messages, heard.finished) == (messages, True)
+
+
+def test_a_message_in_tiny_pieces_is_held_in_few_objects() -> None:
+    """Each object takes some 40 bytes on top: many times what the peer has sent."""
+    peer = Peer()
+    heard = peer.call(1)
+    content = message(bytes(range(256)) * 80)
+    peer.send(*(frame(DATA, 0, 1, content[at : at + 2]) for at in range(0, 20_000, 2)))
+    (inbox,) = (stream.inbox for stream in peer.connection.streams.values())
+    assert isinstance(inbox, Messages)
+    assert len(inbox._pieces) == 1
+    peer.send(frame(DATA, 0, 1, content[20_000:]))
+    assert heard.messages == [content[5:]]
 
 
 @pytest.mark.parametrize(
