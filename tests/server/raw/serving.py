@@ -29,14 +29,17 @@ class Upper(Filter):
 
 
 class Loud(logging.Handler):
-    """Keeps what was logged with a traceback: a peer, whatever it does, is no error of ours."""
+    """Keeps what was logged with a traceback: a peer, whatever it does, is no error of ours.
+
+    That a filter fails is another matter: it may be told what makes no sense.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
+        if record.exc_info and record.name != "extproc.machine":
             self.records.append(record)
 
 
@@ -64,7 +67,7 @@ async def serving(*filters: Filter, clients_leave: bool = True, **options: Any) 
         assert set(front.gauges().values()) == {0}, front.gauges()
         await _until(lambda: _tasks() <= before)  # a client may still be tidying up
         assert not unhandled
-        assert not loud.records
+        assert not loud.records, [logging.Formatter().format(record) for record in loud.records]
     finally:
         logging.getLogger().removeHandler(loud)
         loop.set_exception_handler(None)
