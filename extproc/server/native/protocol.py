@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from extproc.server.native.lifetime import Lifetime
+from extproc.server.native.portion import Portion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
         """
         self._connect = connect
         self._buffer = buffer
+        self._portion = Portion(len(buffer))
         self._age = age
         self._admit = admit
         self._opened = opened
@@ -90,12 +92,19 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's signature)
         """Where to read to."""
-        return self._buffer
+        return self._buffer[: self._portion.size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Takes what has come, and writes at once all that comes of it."""
-        self.connection.receive(bytes(self._buffer[:nbytes]))
+        data = bytes(self._buffer[:nbytes])
+        if self._portion.is_small(nbytes):
+            self.connection.receive(data)
+            self._flush()
+            return
+        began = self._loop.time()
+        self.connection.receive(data)
         self._flush()
+        self._portion.took(nbytes, self._loop.time() - began)
 
     def pause_writing(self) -> None:
         """The peer does not read fast enough."""
