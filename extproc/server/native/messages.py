@@ -84,7 +84,7 @@ class Messages:
         return rest
 
     def _keep(self, piece: bytes) -> None:
-        """Keeps a piece of the message; small ones in one object, so that a peer cannot make us hold many for few bytes."""
+        """Keeps a piece of the message; small ones in one object, as a peer could else make us hold many."""
         pieces = self._pieces
         if len(piece) >= _SMALL:
             pieces.append(piece)
