@@ -82,6 +82,19 @@ _STATES = [
         rst_stream(1),
         Alive(),
     ),
+    *(
+        case(
+            f"half-closed (remote): {what} while an answer is under way",
+            "5.1: a stream error STREAM_CLOSED",
+            _WATCH + content,
+            Resets(Code.STREAM_CLOSED),
+        )
+        for what, content in [
+            ("DATA", data(1, b"late")),
+            ("HEADERS", headers(1, block([("x-a", "b")]))),
+            ("HEADERS that do not end", headers(1, block([("x-a", "b")]), END_HEADERS)),
+        ]
+    ),
     case(
         "reset once",
         "5.4.2: one RST_STREAM is enough",
