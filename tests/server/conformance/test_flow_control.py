@@ -237,13 +237,15 @@ async def test_what_a_filter_has_not_got_to_is_not_given_back() -> None:
         peer.send(rst_stream(1))
 
 
-async def test_more_than_a_window_is_a_flow_control_error() -> None:
+async def test_more_than_the_window_of_a_stream_is_its_error_alone() -> None:
     patient = Patient()
-    async with serving(patient, http2=_SMALL) as front, greeted(front.addresses[0]) as peer:
+    limits = Http2Limits(stream_window=DEFAULT_WINDOW)
+    async with serving(patient, http2=limits) as front, greeted(front.addresses[0]) as peer:
         await _fill(peer)
         peer.send(data(1, b"x"))
         frame = await peer.until(lambda frame: frame.kind in {Kind.GOAWAY, Kind.RST_STREAM})
-        assert frame.code == Code.FLOW_CONTROL_ERROR
+        assert (frame.kind, frame.stream, frame.code) == (Kind.RST_STREAM, 1, Code.FLOW_CONTROL_ERROR)
+        await healthy(peer, 3)
 
 
 async def test_a_setting_that_takes_a_window_over_the_maximum_is_a_flow_control_error() -> None:
