@@ -11,7 +11,7 @@ DEMO_STAMP := .venv/installed-demo
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz bench lint proto clean
+.PHONY: help demo test fuzz bench bodies lint proto clean
 
 # pip reads the file for the build backend too, which -c does not reach.
 PIP_INSTALL = PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -33,6 +33,9 @@ fuzz: $(TEST_STAMP) ## What `make test` tries for seconds, for hours: FUZZ_FACTO
 
 bench: $(DEMO_STAMP) ## What a filter costs, through the real Envoy: a table, and benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+bodies: $(DEMO_STAMP) ## 1 GiB each way through a filter that takes pieces: the content, and what memory it takes
+	$(BIN)/python -m benchmarks.big_bodies
 
 lint: $(TEST_STAMP) ## Style, types, import rules, staleness of generated code
 	$(BIN)/ruff check

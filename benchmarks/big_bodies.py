@@ -1,4 +1,4 @@
-"""``make big-bodies``: bodies of 1 GiB, both ways, through a filter that takes pieces, and what memory that takes.
+"""``make bodies``: bodies of 1 GiB, both ways, through a filter that takes pieces, and what memory that takes.
 
 Client and upstream make and read the bodies piece by piece, and each compares what came with what the other one sent.
 The processor is `extproc serve`, in a process of its own.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -28,7 +29,7 @@ from extproc.envoy.plain_http import split_address
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
-__all__ = ["FRONTS", "MODES", "Flip", "Passage", "chain", "passage"]
+__all__ = ["FRONTS", "MIB", "MODES", "Flip", "Passage", "chain", "passage"]
 
 MIB = 1024 * 1024
 BOUND = 64 * MIB
@@ -217,13 +218,15 @@ async def _digest(body: AsyncIterator[bytes]) -> str:
 
 
 def main() -> None:
-    """Every mode on every front."""
+    """Every mode on every front; exit status 1 where content is wrong, or memory grows by 64 MiB or more."""
     arguments = argparse.ArgumentParser(description="Bodies of 1 GiB through a filter that takes pieces.")
     arguments.add_argument("--mib", type=int, default=1024, help="size of each of the two bodies")
     size = arguments.parse_args().mib * MIB
+    failed = False
     table = Table("mode", "front", "request and response", "content", "memory grew by", "throughput")
     for mode, front in itertools.product(MODES, FRONTS):
         result = asyncio.run(passage(mode, front, size))
+        failed = failed or not result.correct or result.grown >= BOUND
         table.add_row(
             mode,
             front,
@@ -233,6 +236,7 @@ def main() -> None:
             f"{2 * size / MIB / result.seconds:.0f} MiB/s",
         )
     Console().print(table)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ async def serving(chain: str, *options: str) -> AsyncGenerator[Serving]:
                 raise RuntimeError("\n".join([f"{chain} is not served:", *running.lines]))
             yield running
             process.terminate()
+            await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
-        await process.wait()
+            await process.wait()

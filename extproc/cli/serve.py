@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from extproc.cli.recording import recording
-from extproc.cli.values import Duration, FileMode
+from extproc.cli.values import Duration, FileMode, Size
+from extproc.server.bounds import Bounds
 from extproc.server.fronts import DEFAULT_FRONT, FrontName
 
 if TYPE_CHECKING:
     from extproc.server.tls import Tls
+    from extproc.timing import Timing
 
 __all__ = ["serve"]
+
+_DEFAULTS = Bounds()
 
 
 def serve(
@@ -33,7 +37,11 @@ def serve(
     tls_client_name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     max_connection_age: Duration | None = None,
     grace: Duration = 10.0,
-    stall: Annotated[Duration | None, Parameter(negative_none="no-")] = 0.1,
+    max_body: Size = _DEFAULTS.body_bytes,
+    max_bodies: Size = _DEFAULTS.bodies_bytes,
+    message_timeout: Duration | None = None,
+    max_message_timeout: Duration | None = None,
+    stall: Annotated[Duration | None, Parameter(negative_none="no-")] = _DEFAULTS.stall,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
 ) -> None:
     """Run the processor: serve a chain to Envoy until SIGTERM or SIGINT, then let exchanges under way finish.
@@ -51,6 +59,10 @@ def serve(
         tls_client_name: A DNS name or URI that a client's certificate must have; may be given several times.
         max_connection_age: After this long a connection is ended in good order, such as 30m; Envoy makes another.
         grace: How long exchanges under way get to finish, such as 10s.
+        max_body: What one exchange may hold of bodies that a filter wants whole, where Envoy does not hold them.
+        max_bodies: The same for all exchanges together.
+        message_timeout: What Envoy's ext_proc filter has; filters fail by their own policies before it runs out.
+        max_message_timeout: What Envoy's ext_proc filter has; Envoy is asked for more time where the chain may need it.
         stall: How long a hook may block the event loop before the log names it, such as 100ms.
         log_level: What is worth a line on standard error.
     """
@@ -70,10 +82,26 @@ def serve(
                 tls=_tls(tls_certificate, tls_key, tls_client_ca, tls_client_name),
                 max_connection_age=max_connection_age,
                 grace=grace,
-                stall=stall,
+                bounds=Bounds(
+                    body_bytes=max_body,
+                    bodies_bytes=max_bodies,
+                    stall=stall,
+                    timing=_timing(message_timeout, max_message_timeout),
+                ),
                 on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
             )
         )
+
+
+def _timing(message_timeout: float | None, max_message_timeout: float | None) -> Timing | None:
+    from extproc.errors import ServerError
+    from extproc.timing import Timing
+
+    if message_timeout is not None:
+        return Timing(message_timeout, max_message_timeout or 0.0)
+    if max_message_timeout is not None:
+        raise ServerError("--max-message-timeout needs --message-timeout beside it")
+    return None
 
 
 def _tls(

@@ -8,9 +8,11 @@ from typing import Annotated, Any, TypeAlias
 
 from cyclopts import Parameter, Token
 
-__all__ = ["Duration", "FileMode"]
+__all__ = ["Duration", "FileMode", "Size"]
 
 _MODE = re.compile(r"(0o)?[0-7]{3,4}")
+_SIZE = re.compile(r"([1-9][0-9]{0,14}) ?(B|KiB|MiB|GiB)?")
+_UNITS = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 
 
 def _duration(_: Any, tokens: Sequence[Token]) -> float:
@@ -25,6 +27,18 @@ def _file_mode(_: Any, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value, 8)
 
 
+def _size(_: Any, tokens: Sequence[Token]) -> int:
+    match = _SIZE.fullmatch(tokens[0].value)
+    if match is None:
+        raise ValueError("must be a size such as 512KiB, 64MiB or 1GiB, and more than nothing")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _shown_size(size: int) -> str:
+    unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if size % _UNITS[unit] == 0)
+    return f"{size // _UNITS[unit]}{unit}"
+
+
 def _shown(duration: float | None) -> str:
     return "none" if duration is None else f"{duration:g}s"
 
@@ -34,3 +48,6 @@ Duration: TypeAlias = Annotated[float, Parameter(converter=_duration, show_defau
 
 FileMode: TypeAlias = Annotated[int, Parameter(converter=_file_mode, show_default="{:04o}".format)]
 """Permission bits, written in octal as ``0660``."""
+
+Size: TypeAlias = Annotated[int, Parameter(converter=_size, show_default=_shown_size)]
+"""Bytes, written as ``512KiB``, ``64MiB`` or ``1GiB``."""

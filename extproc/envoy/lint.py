@@ -183,16 +183,20 @@ def _observability(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
 
 
 def _timeout(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
-    text = str(node.read("message_timeout", default=f"{_DEFAULT_MESSAGE_TIMEOUT}s"))
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)s", text)
-    seconds = float(match[1]) if match else _DEFAULT_MESSAGE_TIMEOUT
-    if seconds <= chain.timeout:
+    seconds = _seconds(node, "message_timeout", _DEFAULT_MESSAGE_TIMEOUT)
+    if seconds <= chain.timeout and _seconds(node, "max_message_timeout", 0.0) <= chain.timeout:
         default = "" if node.child("message_timeout") else " by default"
         yield node.problem(
-            f"Envoy gives up after {seconds:g}s{default}, but the chain may take {chain.timeout:g}s: "
-            f"set it to {chain.timeout + _MARGIN:g}s, or lower the timeout of the chain",
+            f"Envoy gives up after {seconds:g}s{default}, but the chain may take {chain.timeout:g}s: set it to "
+            f"{chain.timeout + _MARGIN:g}s, lower the timeout of the chain, or set max_message_timeout and tell "
+            "`extproc serve` of both",
             "message_timeout",
         )
+
+
+def _seconds(node: ProtoNode, field: str, default: float) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)s", str(node.read(field)))
+    return float(match[1]) if match else default
 
 
 _RULES: list[Callable[[Chain, ProtoNode], Iterator[ConfigProblem]]] = [

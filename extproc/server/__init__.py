@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from extproc.server.bounds import Bounds
 from extproc.server.fronts import DEFAULT_FRONT, FrontName, new_front
 from extproc.server.serve import serve
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from extproc.server.grpcio import GrpcioFront
     from extproc.server.native import NativeFront
 
-__all__ = ["DEFAULT_FRONT", "FrontName", "GrpcioFront", "NativeFront", "new_front", "serve"]
+__all__ = ["DEFAULT_FRONT", "Bounds", "FrontName", "GrpcioFront", "NativeFront", "new_front", "serve"]
 
 _FRONTS = {"GrpcioFront": "extproc.server.grpcio", "NativeFront": "extproc.server.native"}
 

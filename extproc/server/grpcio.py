@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from extproc.clock import Clock
     from extproc.guard import Limits
     from extproc.observe import Observer
+    from extproc.server.bounds import Bounds
     from extproc.server.listen import SocketMode
     from extproc.server.tls import Pem, Tls
 
@@ -59,7 +60,7 @@ class GrpcioFront:
         socket_mode: SocketMode = 0o660,
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
         grace: float = 10.0,
-        stall: float | None = 0.1,
+        bounds: Bounds | None = None,
         tls: Tls | None = None,
         max_connection_age: float | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class GrpcioFront:
             socket_mode: permissions of unix sockets.
             max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
             grace: seconds that exchanges under way get to finish when the front is left.
-            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
+            bounds: what exchanges may take, of time and of memory.
             tls: certificates; without them, anybody who can connect is trusted and heard.
             max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
 
@@ -86,7 +87,7 @@ class GrpcioFront:
             raise ServerError("there is no address to listen on")
         self.addresses = [check_address(address) for address in listen]
         self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, stall=stall)
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, bounds=bounds)
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
         self._health = health.HealthServicer()
@@ -256,5 +257,6 @@ def _options(max_message_bytes: int, max_connection_age: float | None) -> list[t
         *age,
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.http2.bdp_probe", 0),  # else windows grow to what a network could carry: tens of MiB of a long body
         ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener that takes half the streams
     ]

@@ -22,6 +22,7 @@ from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort, ReplyBody
+from extproc.server.bounds import Bounds
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
 from extproc.wire import decode, encode
@@ -36,11 +37,8 @@ if TYPE_CHECKING:
     from extproc.messages import Message, Output
     from extproc.observe import ExchangeObserver, Observer
     from extproc.phases import Direction
-    from extproc.timing import Timing
 
 __all__ = ["Service", "Session", "Stream"]
-
-_MAX_BODIES_BYTES = 512 * 1024 * 1024
 
 _logger = logging.getLogger("extproc.server")
 
@@ -69,6 +67,7 @@ class Service:
     """A chain and what goes with it, for all the streams of a front.
 
     Attributes:
+        bodies: the memory that bodies take right now.
         watchdog: to be entered by the front, on its event loop.
     """
 
@@ -80,9 +79,7 @@ class Service:
         clock: Clock | None = None,
         ids: Iterator[str] | None = None,
         limits: Limits | None = None,
-        bodies: Budget | None = None,
-        timing: Timing | None = None,
-        stall: float | None = 0.1,
+        bounds: Bounds | None = None,
     ) -> None:
         """Takes what sessions share.
 
@@ -92,22 +89,23 @@ class Service:
             clock: where time comes from.
             ids: names exchanges; by default, so that no two have one name.
             limits: how many headers Envoy takes, and how large.
-            bodies: what the bodies that filters want whole may take together.
-            timing: how long Envoy waits for an answer, where that is known and may be too short for the chain.
-            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
+            bounds: what exchanges may take, of time and of memory.
         """
         self.chain = chain
         self.observer = observer
         self.ids = ids or _exchange_ids()
+        bounds = bounds or Bounds()
+        self.bodies = Budget(bounds.bodies_bytes, "the bodies of all exchanges together")
         self.terms = Terms(
             clock=clock or SystemClock(),
             limits=limits or Limits(),
             trace=observer is not None,
-            bodies=bodies or Budget(_MAX_BODIES_BYTES, "the bodies of all exchanges together"),
+            bodies=self.bodies,
+            max_body_bytes=bounds.body_bytes,
             change_modes=True,
-            timing=timing,
+            timing=bounds.timing,
         )
-        self.watchdog = LoopWatchdog(stall, self.terms.clock)
+        self.watchdog = LoopWatchdog(bounds.stall, self.terms.clock)
         self._running: dict[asyncio.Task[None], Session] = {}
 
     def open(self, stream: Stream) -> Session:

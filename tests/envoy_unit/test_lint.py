@@ -179,7 +179,7 @@ def test_what_we_generate_is_what_a_chain_needs(chain: Chain, options: EnvoyOpti
         (
             without(FILTER, "message_timeout"),
             "message_timeout",
-            "Envoy gives up after 0.2s by default, but the chain may take 0.5s: set it to 0.75s, or lower",
+            "Envoy gives up after 0.2s by default, but the chain may take 0.5s: set it to 0.75s, lower",
         ),
         (with_value(FILTER, "0.5s", "message_timeout"), "message_timeout", "Envoy gives up after 0.5s, but"),
         ([FILTER, without(CLUSTER, "circuit_breakers")], "circuit_breakers", "beyond 1024 at a time"),
@@ -238,6 +238,12 @@ def test_a_route_that_overrides_the_processing_mode_has_to_say_it_all() -> None:
 @pytest.mark.parametrize("override", [{"disabled": True}, {"overrides": {}}, {"overrides": {"grpc_service": {}}}])
 def test_a_route_that_overrides_nothing_of_it_is_left_alone(override: dict[str, object]) -> None:
     assert findings(GUARDED, [FILTER, {"@type": f"{PACKAGE}.ExtProcPerRoute", **override}]) == {}
+
+
+def test_a_short_message_timeout_is_enough_where_envoy_can_be_asked_for_more() -> None:
+    short = with_value(FILTER, "0.1s", "message_timeout")
+    assert [*findings(GUARDED, with_value(short, "0.5s", "max_message_timeout"))] == ["message_timeout"]
+    assert findings(GUARDED, with_value(short, "0.6s", "max_message_timeout")) == {}
 
 
 def test_where_nothing_is_refused_failing_open_is_right() -> None:

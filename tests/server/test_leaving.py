@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from extproc import Chain, Exchange
+from extproc.server.bounds import Bounds
 from extproc.server.session import Service, Session
 from tests.acting import acting_with
 from tests.jumping_loop import LoopClock, run
@@ -93,7 +94,7 @@ def test_the_exchange_ends_once_and_leaves_nothing_behind(
     async def exchange() -> None:
         entered.append(asyncio.Event())
         chain = Chain([acting_with({phase: enter, "on_complete": complete})])
-        service = Service(chain, clock=LoopClock(), stall=None)
+        service = Service(chain, clock=LoopClock(), bounds=Bounds(stall=None))
         session = service.open(Silence())
         for message in (headers_message(end_of_stream=False), body_message(b"hello")):
             session.receive(message.SerializeToString())
@@ -102,7 +103,7 @@ def test_the_exchange_ends_once_and_leaves_nothing_behind(
         await way(service, session)
         while service._running:
             await asyncio.wait(service._running)
-        assert session.over
+        assert (session.over, service.bodies.held) == (True, 0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(exchange())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from extproc.clock import Clock
     from extproc.guard import Limits
     from extproc.observe import Observer
+    from extproc.server.bounds import Bounds
     from extproc.server.listen import SocketMode
     from extproc.server.tls import Tls
 
@@ -62,7 +63,7 @@ class NativeFront:
         socket_mode: SocketMode = 0o660,
         max_message_bytes: int = _MAX_MESSAGE_BYTES,
         grace: float = 10.0,
-        stall: float | None = 0.1,
+        bounds: Bounds | None = None,
         tls: Tls | None = None,
         max_connection_age: float | None = None,
         http2: Http2Limits | None = None,
@@ -80,7 +81,7 @@ class NativeFront:
             socket_mode: permissions of unix sockets.
             max_message_bytes: the largest message taken; more than Envoy's buffer limit.
             grace: seconds that exchanges under way get to finish when the front is left.
-            stall: seconds after which the watchdog names what blocks the event loop; None: it does not.
+            bounds: what exchanges may take, of time and of memory.
             tls: certificates; without them, anybody who can connect is trusted and heard.
             max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
             http2: what a peer may do.
@@ -94,7 +95,7 @@ class NativeFront:
         self.addresses = [check_address(address) for address in listen]
         self.counters: Counter[str] = Counter()
         self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, stall=stall)
+        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, bounds=bounds)
         self._socket_mode: SocketMode = socket_mode
         self._grace = grace
         self._http2 = http2 or Http2Limits()
