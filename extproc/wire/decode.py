@@ -13,6 +13,7 @@ from extproc.errors import PeerError
 from extproc.messages import Message, Protocol, TypedValue
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProtocolConfiguration
+from extproc.wire.pieces import LARGE, large_piece
 from extproc.wire.walk import walk
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def decode(data: bytes) -> Message | None:
         beside = _beside(data[rest:])
         if beside is not None:
             return Message(phase, headers, b"", end_of_stream, *beside, len(data))
+    elif len(data) >= LARGE and (piece := large_piece(data)) is not None:
+        return piece
     return decode_any(data)
 
 

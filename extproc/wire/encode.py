@@ -38,6 +38,8 @@ def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | Mor
 
 def _continue(answer: Continue) -> bytes:
     """A ``ProcessingResponse`` with a HeadersResponse, BodyResponse or TrailersResponse."""
+    if answer.body and answer == Continue(answer.phase, body=answer.body):
+        return _nested(answer.body, (1, 3, 1, _ARM[answer.phase]))
     mutation = b""
     for edit in answer.set_headers:
         mutation += _field(1, _option(edit))
@@ -52,10 +54,9 @@ def _continue(answer: Continue) -> bytes:
 
 def _piece(answer: Piece) -> bytes:
     """A ``ProcessingResponse`` with a BodyResponse > CommonResponse > BodyMutation > StreamedBodyResponse."""
-    streamed = _field(1, answer.body) if answer.body else b""
-    if answer.end_of_stream:
-        streamed += b"\x10\x01"
-    response = _field(_ARM[answer.phase], _field(1, _field(3, _field(3, streamed))))
+    end = b"\x10\x01" if answer.end_of_stream else b""
+    within = (3, 3, 1, _ARM[answer.phase])
+    response = _nested(answer.body, (1, *within), end) if answer.body else _nested(end, within)
     return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
 
 
@@ -124,6 +125,18 @@ def _field(number: int, payload: bytes) -> bytes:
     """A length-delimited field, of a number below 16."""
     size = len(payload)
     return _BYTES[number << 3 | 2] + (_BYTES[size] if size < _SHORT else _varint(size)) + payload
+
+
+def _nested(payload: bytes, numbers: tuple[int, ...], tail: bytes = b"") -> bytes:
+    """A field in a field in a field, by their numbers, the innermost first; `tail` follows the innermost.
+
+    A payload may be large: it is copied once.
+    """
+    head, size = b"", len(payload)
+    for number in numbers:
+        head = _BYTES[number << 3 | 2] + _varint(size) + head
+        size = len(head) + len(payload) + len(tail)
+    return b"".join((head, payload, tail))
 
 
 def _varint(value: int) -> bytes:
