@@ -170,6 +170,9 @@ _CONTROL = [
         settings((Setting.INITIAL_WINDOW_SIZE, 1), (Setting.INITIAL_WINDOW_SIZE, 2)) * _MANY,
     ),
     _flood("PING", "CVE-2019-9512: each wants an answer", "pings", ping() * _MANY),
+    _flood(
+        "PING, with much more behind it", "who floods is told why, however much is unread", "pings", ping() * 100_000
+    ),
     _flood("PRIORITY", "CVE-2019-9513: they did cost a lot once", "priorities", *(priority(s) for s in _odd(_MANY))),
     _flood("WINDOW_UPDATE", "each costs more to read than to send", "window_updates", window_update(0, 1) * _MANY),
     _flood("WINDOW_UPDATE of a stream", "likewise", "window_updates", call(1) + window_update(1, 1) * _MANY),

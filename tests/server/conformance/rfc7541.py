@@ -28,6 +28,7 @@ _VALUE = integer(len(CHECK_PATH), 7) + CHECK_PATH.encode()
 _INSERTED = literal(b":path", CHECK_PATH.encode(), 0x40)
 _STATIC_PATH, _LAST_STATIC = 4, 61
 _NEWEST = _LAST_STATIC + 1
+_UNIMPLEMENTED = 12
 
 
 def _call(stream: int, path: bytes) -> bytes:
@@ -138,6 +139,20 @@ _TABLE = [
         "6.3: a table of size 0 may grow again",
         headers(1, _resized(0) + _resized(4096) + _BEFORE + _INSERTED + _AFTER) + _call(3, _indexed(_NEWEST)),
         Answers(stream=3),
+    ),
+    case(
+        "the same bytes after the table has grown",
+        "2.3.3: what an index means changes with every entry",
+        _call(1, _INSERTED) + _call(3, _indexed(_NEWEST)) + _call(5, literal(b":path", b"/no.Such/Method", 0x40)),
+        _call(7, _indexed(_NEWEST)),
+        Answers(_UNIMPLEMENTED, stream=7),
+    ),
+    case(
+        "the same bytes after the table has been emptied",
+        "4.3: what an index means changes with the size of the table",
+        _call(1, _INSERTED) + _call(3, _indexed(_NEWEST)) + headers(5, _resized(0) + literals(plain_fields())),
+        _call(7, _indexed(_NEWEST)),
+        Fails(Code.COMPRESSION_ERROR),
     ),
     _broken("an empty dynamic table", "2.3.3", _indexed(_LAST_STATIC + 9)),
     _broken("a size update between fields", "4.2", _resized(64) + literal(b"x-a", b"b")),
