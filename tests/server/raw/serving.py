@@ -14,6 +14,10 @@ from tests.server.raw.peer import Peer
 from tests.server.raw.requests import check
 
 
+_GRPC_POLLER = "PollerCompletionQueue"
+"""Of grpc.aio, whose clients at times find nothing where they were told there is something."""
+
+
 class Tag(Filter):
     """Needs nothing but headers."""
 
@@ -66,7 +70,7 @@ async def serving(*filters: Filter, clients_leave: bool = True, **options: Any) 
                 assert set(front.gauges().values()) == {0}, front.gauges()
         assert set(front.gauges().values()) == {0}, front.gauges()
         await _until(lambda: _tasks() <= before)  # a client may still be tidying up
-        assert not unhandled
+        assert not [context for context in unhandled if _GRPC_POLLER not in context["message"]]
         assert not loud.records, [logging.Formatter().format(record) for record in loud.records]
     finally:
         logging.getLogger().removeHandler(loud)
