@@ -13,7 +13,6 @@ from extproc.server.native import NativeFront
 from tests.server.raw.peer import Peer
 from tests.server.raw.requests import check
 
-
 _GRPC_POLLER = "PollerCompletionQueue"
 """Of grpc.aio, whose clients at times find nothing where they were told there is something."""
 
