@@ -26,7 +26,7 @@ from extproc.envoy.model import (
 from extproc.messages import Abort, RawHeaders
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
-from tests.envoy.answers import answer_now, beside, say, stream, unchanged
+from tests.envoy.answers import answer_now, beside, more_time, say, stream, stream_now, unchanged
 from tests.envoy.listeners import Setting
 from tests.envoy.moves import ALL_PARTS, Leave, Move, Reply, Say, Send
 from tests.envoy.raw_processor import Action
@@ -35,7 +35,7 @@ from tests.envoy.scenario import PATIENT, Scenario, Turns
 __all__ = ["scenarios", "settings_from"]
 
 _DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
-_MODES = (BodyMode.NONE, BodyMode.STREAMED, BodyMode.STREAMED, BodyMode.BUFFERED, BodyMode.BUFFERED_PARTIAL, _DUPLEX)
+_MODES = (*BodyMode, BodyMode.STREAMED, BodyMode.BUFFERED, _DUPLEX)
 
 # Settings, which have to be known before Envoy starts
 
@@ -58,6 +58,7 @@ def _config(random: Random) -> ExtProcConfig:
         forward_rules=_forward_rules(random) if perhaps(0.2) else ForwardRules(),
         failure_mode_allow=perhaps(0.4),
         message_timeout=PATIENT,
+        max_message_timeout=2 * PATIENT if perhaps(0.5) else 0.0,
         status_on_error=503 if perhaps(0.1) else 500,
         observability_mode=observing,
         send_body_without_waiting_for_header_response=perhaps(0.25) and not observing,
@@ -250,6 +251,13 @@ def _commons(draw: st.DrawFn, phase: Phase) -> ProcessingResponse:
 _overrides = st.builds(
     ModeOverride, *[st.sampled_from(HeaderMode)] * 2, *[st.sampled_from(_MODES)] * 2, *[st.sampled_from(HeaderMode)] * 2
 )
+_PIECES: tuple[Action, ...] = (
+    stream_now([(":status", b"200"), ("x-n", b"1")]),
+    stream_now([(":status", b"403")], end=True),
+    stream_now(b"piece"),
+    stream_now(b"last", end=True),
+    stream_now([("x-t", b"1")], trailers=True),
+)
 _ILLEGAL: tuple[Action, ...] = (
     ProcessingResponse(),
     Close(),
@@ -265,14 +273,16 @@ def _actions(draw: st.DrawFn, phase: Phase, mode: BodyMode) -> Action:
     if kind >= 18:
         return draw(st.sampled_from(_ILLEGAL))
     if kind == 17:
-        return unchanged(draw(st.sampled_from(Phase)))
+        return draw(st.one_of(st.sampled_from(Phase).map(unchanged), st.sampled_from(_PIECES), st.just(more_time(1.0))))
     if phase.part is Part.BODY and (mode is _DUPLEX) == (kind < 15):
         return stream(phase, draw(st.sampled_from((b"", b"piece", b"P"))), end=draw(st.booleans()))
     answer = draw(_commons(phase))
     if kind in (13, 14):
-        answer = beside(answer, mode=draw(_overrides))
+        return beside(answer, mode=draw(_overrides))
     if kind == 12:
-        answer = beside(answer, metadata={"told": {"k": "v"}})
+        return beside(answer, metadata={"told": {"k": "v"}})
+    if kind == 11:
+        return beside(answer, drain_requests=draw(st.booleans()), drain_responses=draw(st.booleans()))
     return answer
 
 
@@ -299,6 +309,7 @@ def _moves(draw: st.DrawFn, mode: ProcessingMode) -> tuple[Move, ...]:
             st.builds(Send, st.integers(1, 2)),
             st.builds(Reply, st.integers(1, 2), st.booleans()),
             says,
+            st.builds(Leave, st.just(True)) if draw(st.integers(0, 9)) == 0 else says,
         ),
         max_size=8,
     )
