@@ -303,7 +303,7 @@ def _moves(draw: st.DrawFn, mode: ProcessingMode) -> tuple[Move, ...]:
         return (Send(ALL_PARTS), Reply(ALL_PARTS))
     phase = draw(st.sampled_from(Phase))
     says = st.builds(lambda action: Say((action,)), _actions(phase, mode.request_body))
-    steps = st.lists(
+    steps: st.SearchStrategy[list[Move]] = st.lists(
         st.one_of(
             st.builds(Send, st.integers(1, 2)),
             st.builds(Send, st.integers(1, 2)),

@@ -38,7 +38,7 @@ class Exchange:
 
     def __init__(self, config: ExtProcConfig, context: Context) -> None:
         """Nothing has come yet."""
-        config = routed(config)
+        configured, config = config.mode, routed(config)
         self.request = Leg(Direction.REQUEST, config.buffer_limit, self._too_large)
         self.response = Leg(Direction.RESPONSE, config.buffer_limit, self._too_large)
         self.details = "via_upstream"
@@ -50,7 +50,13 @@ class Exchange:
         self._legs = {Direction.REQUEST: self.request, Direction.RESPONSE: self.response}
         legs = self.request, self.response
         self._filter = ExtProc(
-            config, context, legs, self._clock, reply=self._reply_instead, send=self._reply_in_pieces
+            config,
+            context,
+            legs,
+            self._clock,
+            configured=configured,
+            reply=self._reply_instead,
+            send=self._reply_in_pieces,
         )
         self._expected: list[tuple[float, int, Deed]] = []
         """What the processor will do, by when."""

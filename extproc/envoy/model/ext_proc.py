@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.config import ExtProcConfig
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
-    from extproc.envoy.model.processing_mode import ModeOverride
+    from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
     from extproc.envoy.model.values import Context, Deed, HttpMessage, Streamed
     from extproc.phases import Phase
 
@@ -55,6 +55,7 @@ class ExtProc:
         legs: tuple[Leg, Leg],
         clock: VirtualClock,
         *,
+        configured: ProcessingMode,
         reply: Callable[[HttpMessage, str], None],
         send: Callable[[Streamed], None],
     ) -> None:
@@ -65,11 +66,13 @@ class ExtProc:
             context: what Envoy knows beside the HTTP messages.
             legs: of the request and the response.
             clock: the time.
+            configured: the mode of the filter itself, whatever a route says.
             reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
             send: sends a piece of a response that the processor makes itself.
         """
         request, response = (ProcessorState(leg, config) for leg in legs)
         self._config = config
+        self._configured = configured
         self._reply = reply
         self._request = request
         self._clock = clock
@@ -129,7 +132,7 @@ class ExtProc:
         request = self._request
         not_held = request.body_mode in (BodyMode.NONE, BodyMode.STREAMED)
         waiting = request.callback is CallbackState.HEADERS and not_held
-        taken = override_mode(self._config, tuple(self.states.values()), override)
+        taken = override_mode(self._config, self._configured, tuple(self.states.values()), override)
         alone = alone and Quirk.NO_LONE_OVERRIDE not in self._config.quirks
         if not (alone and taken and waiting and request.duplex and request.send_trailers):
             return False
@@ -184,7 +187,8 @@ class ExtProc:
         else:
             last = phase.part is Part.TRAILERS or ends_body
         unasked = not state.send_trailers and state.leg.trailers is not None and state.callback is CallbackState.IDLE
-        state.done = state.done or last or unasked
+        before = state.done and phase.part is not Part.HEADERS  # trailers, perhaps, that nobody had asked about
+        state.done = before or last or unasked
         if Quirk.STAYS_IN_TOUCH in self._config.quirks:
             return
         if not self.stream.complete and all(one.done or one.nothing_asked for one in self.states.values()):

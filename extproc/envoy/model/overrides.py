@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from extproc.envoy.model.config import ExtProcConfig
-    from extproc.envoy.model.processing_mode import ModeOverride
+    from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
     from extproc.envoy.model.state import ProcessorState
 
 __all__ = ["extend_timeout", "override_mode"]
@@ -29,16 +29,19 @@ def extend_timeout(config: ExtProcConfig, states: Sequence[ProcessorState], seco
     return any(extended)
 
 
-def override_mode(config: ExtProcConfig, states: Sequence[ProcessorState], override: ModeOverride) -> bool:
+def override_mode(
+    config: ExtProcConfig, configured: ProcessingMode, states: Sequence[ProcessorState], override: ModeOverride
+) -> bool:
     """``mode_override``: taken only while headers wait for their answer, and where the configuration lets it be.
 
-    What is not taken is ignored without a word. Returns whether it is.
+    What is not taken is ignored without a word. Returns whether it is. `configured` is the filter's own mode: what a
+    route has made of it counts neither for what is allowed nor for what an override leaves as it is.
     """
     waiting = any(state.callback is CallbackState.HEADERS for state in states)
-    duplex = BodyMode.FULL_DUPLEX_STREAMED in (config.mode.request_body, config.mode.response_body)
+    duplex = BodyMode.FULL_DUPLEX_STREAMED in (configured.request_body, configured.response_body)
     if not (config.allow_mode_override and waiting) or duplex or config.send_body_without_waiting_for_header_response:
         return False
-    effective = override if Quirk.OVERRIDE_RESETS in config.quirks else override.over(config.mode)
+    effective = override if Quirk.OVERRIDE_RESETS in config.quirks else override.over(configured)
     allowed = config.allowed_override_modes
     if allowed and not any(effective.agrees_with(one) for one in allowed):
         return False

@@ -204,6 +204,13 @@ SCENARIOS = [
         moves=(*[Send()] * 3, Say((unchanged(RQT),)), *[Reply()] * 3, Say((say(RST, ("x-n", b"1")),))),
     ),
     Scenario(
+        "DuplexStreamedTrailersAnsweredBeforeAnythingOfTheResponse",
+        _ALL,
+        {},
+        TRAILED_POST,
+        moves=(Send(), Say((unchanged(RST),)), Send(ALL_PARTS), Reply(ALL_PARTS)),
+    ),
+    Scenario(
         "DuplexStreamedEndBeforeTrailers",
         _ALL,
         {RQB: lambda m: [stream(RQB, m.body, end=True)]},

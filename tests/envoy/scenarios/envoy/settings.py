@@ -28,6 +28,7 @@ from tests.envoy.scenario import (
 _NOTHING = ProcessingMode(request_headers=False, response_headers=False)
 _REQUEST_ONLY = ProcessingMode(response_headers=False)
 _BUFFERED = ProcessingMode(request_body=BodyMode.BUFFERED)
+_STREAMED_REQUEST = ProcessingMode(request_body=BodyMode.STREAMED)
 _SKIP_RESPONSE = ModeOverride(response_headers=HeaderMode.SKIP)
 _SEND_BODIES = ModeOverride(request_body=BodyMode.BUFFERED, response_body=BodyMode.BUFFERED)
 _DUPLEX = ModeOverride(
@@ -117,6 +118,16 @@ SCENARIOS = [
         config("response_headers response_body"),
         on(RSB, say(RSB, ("content-length", b"3"), body=b"new")),
         post(),
+    ),
+    *(
+        Scenario(
+            f"ModeOverrideWhereTheRouteHasAMode-{own.name.lower()}",
+            config("all", body=own, allow_mode_override=True, per_route=(PerRoute(mode=_STREAMED_REQUEST),)),
+            on(RQH, beside(unchanged(RQH), mode=ModeOverride(request_body=BodyMode.BUFFERED))),
+            split(post(b"onetwo", chunked=True), 3),
+            moves=stepwise(3, 2),
+        )
+        for own in (BodyMode.FULL_DUPLEX_STREAMED, BodyMode.BUFFERED)
     ),
     Scenario(
         "ModeOverrideFromAResponseHeadersAnswer",
