@@ -159,6 +159,18 @@ _LENGTHS = [
         _MALFORMED,
     ),
     case(
+        "content-length: right",
+        _EQUAL,
+        post(1, ("content-length", "8")) + data(1, b"test") + data(1, b"test", END_STREAM),
+        Responds(),
+    ),
+    case(
+        "content-length: right, with trailers",
+        _EQUAL,
+        post(1, ("content-length", "4")) + data(1, b"test") + headers(1, block([("x-a", "b")])),
+        Responds(),
+    ),
+    case(
         "content-length: padding does not count",
         _EQUAL,
         call(1, CHECK_PATH, ("content-length", "5")) + data(1, message(), END_STREAM, pad=100),
