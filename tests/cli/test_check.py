@@ -36,6 +36,7 @@ filters:
     when: {path: [/api/**, /admin], method: GET, host: "*.example", header: {x-a: "**"}, not: {path: /api/public/**}}
     timeout: 50ms
   - use: checked_filters:Scan
+    offload: thread
   - use: checked_filters:Tag
     name: canary
 """
@@ -44,7 +45,7 @@ SAID = """\
 chain.yaml: 3 filters, at most 400ms for a message
   1. login   Login, refuses when it fails, has 50ms, only when path is /api/** or /admin and method is GET \
 and host is *.example and header x-a is ** and not (path is /api/public/**)
-  2. scan    Scan, refuses when it fails
+  2. scan    Scan, refuses when it fails, runs in a thread
   3. canary  Tag, is left out when it fails
 
 What it needs of Envoy:

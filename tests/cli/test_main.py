@@ -17,6 +17,7 @@ from extproc.cli import main
 from extproc.config import chain_schema
 
 EXTPROC = Path(sys.executable).with_name("extproc")
+SIZE = "must be a size such as 512KiB, 64MiB or 1GiB, and more than nothing"
 DURATION = "must be a duration such as 50ms, 1.5s or 2m, and more than nothing"
 HEAVY = ("grpc", "google.protobuf", "yaml", "rich", "envoy_data_plane", "betterproto2", "h11", "asyncio")
 
@@ -41,6 +42,10 @@ def test_version(run: Callable[..., Any]) -> None:
         (
             ["serve", "x", "--socket-mode", "0999"],
             "Invalid value for --socket-mode: must be permissions in octal, such as 0660. See extproc serve --help.",
+        ),
+        (
+            ["serve", "x", "--max-body", "64MB"],
+            f"Invalid value for --max-body: {SIZE}. See extproc serve --help.",
         ),
     ],
 )
