@@ -110,14 +110,15 @@ class Exchange:
         state: a place for what belongs to this exchange; all filters of the chain share it.
         attributes: the Envoy attributes that the chain asked for, by name.
         ended: how the exchange ended; see `Ended`.
+        watched: Envoy only lets us watch (observability mode): edits and responses have no effect.
     """
 
     # Defaults stand here rather than in __init__: an exchange uses few of these, and this is the hot path.
     ended: Ended = ""
+    watched = False
     _request: Request | None = None
     _response: Response | None = None
     _response_begun = False  # the client may have the beginning of it
-    _watched = False  # Envoy neither waits for answers nor reads them
     _metadata: Metadata | None = None
     _random: random.Random | None = None
     _joined: frozenset[int] = frozenset()  # the filters whose condition held

@@ -207,7 +207,7 @@ def failed(exchange: Exchange, stage: Stage, link: Link, error: BaseException, *
     _logger.error("exchange %s: filter %r failed in %s (policy: %s): %s", *what, exc_info=error)
     if exchange._events is not None:
         exchange._events.append(Event(link.name, stage.phase, policy, note=sentence))
-    if policy == "skip" or exchange._watched:
+    if policy == "skip" or exchange.watched:
         return None
     details = f"extproc.{link.name}.{kind}"
     # Where it is too late for a response, Envoy breaks off the one that is under way. To break the stream off instead
@@ -232,7 +232,7 @@ def _settled_chunk(exchange: Exchange, stage: Stage, link: Link, result: Any) ->
 
 def _awaited(exchange: Exchange, link: Link, awaitable: Any) -> Steps[Any]:
     left, lane = exchange.remaining, exchange._lane
-    if exchange._more_time is not None and not (lane.extended or exchange._watched):
+    if exchange._more_time is not None and not (lane.extended or exchange.watched):
         lane.extended = True
         lane.emit(MoreTime(exchange._more_time))
     result = yield from wait(exchange, awaitable, left if link.timeout is None else min(left, link.timeout))
@@ -242,7 +242,7 @@ def _awaited(exchange: Exchange, link: Link, awaitable: Any) -> Steps[Any]:
 def _checked(exchange: Exchange, response: Response, stage: Stage) -> Response | None:
     if response is stage.side:
         return None  # the very response that is under way: it goes on
-    if exchange._watched:
+    if exchange.watched:
         _logger.info("exchange %s: a response is not sent, Envoy only watches", exchange.id)
         return None
     if not _can_answer(exchange, stage):

@@ -94,7 +94,7 @@ class ExchangeMachine:
     @property
     def owes(self) -> bool:
         """A message waits for its answer: a clean end of the stream would let it pass."""
-        if not self.exchange._watched:
+        if not self.exchange.watched:
             for lane in self._lanes.values():
                 if lane.pending:
                     return True
@@ -224,7 +224,7 @@ class ExchangeMachine:
         if message.metadata or message.typed_metadata:
             exchange._metadata = Metadata(exchange, message.metadata, message.typed_metadata)
         if message.observability:
-            exchange._watched = True
+            exchange.watched = True
         elif message.protocol is not None:
             self._protocol = protocol = message.protocol
             self._modes = {Direction.REQUEST: protocol.request_body, Direction.RESPONSE: protocol.response_body}
@@ -370,7 +370,7 @@ class ExchangeMachine:
 
     def _mode(self, direction: Direction) -> BodyMode:
         """How Envoy sends this direction's body; an Envoy that does not say is taken to do what the chain asks."""
-        if self.exchange._watched:
+        if self.exchange.watched:
             return BodyMode.FULL_DUPLEX_STREAMED  # it comes in pieces, and nobody waits for anything
         wanted = BodyMode.BUFFERED if self._chain.steps[_BODY_OF[direction]] else BodyMode.NONE
         return self._modes.get(direction, wanted)
@@ -422,7 +422,7 @@ class ExchangeMachine:
 
     def _give(self, lane: Lane, answer: Output) -> None:
         """Sends an answer, to an Envoy that reads it."""
-        if not self.exchange._watched:
+        if not self.exchange.watched:
             lane.emit(answer)
 
     def _conclude(self, verdict: Verdict, stage: Stage) -> Steps[None]:

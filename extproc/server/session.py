@@ -311,7 +311,10 @@ class Session:
     def _break_off(self, abort: Abort) -> None:
         if not self.over:
             self._machine.break_off(abort)
-            self._end(abort.code, abort.reason)
+            if self._machine.exchange.watched:
+                self._end("OK", "")  # an error would cost the client its exchange, of which this one only saw a copy
+            else:
+                self._end(abort.code, abort.reason)
         self._leave()
 
     def _end(self, code: str, reason: str) -> None:

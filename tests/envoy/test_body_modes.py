@@ -1,0 +1,187 @@
+"""What the body modes allow on the real Envoy, beyond deciding: replies in pieces, phases left out, more time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from extproc import Exchange, Filter, Response, Use
+from extproc.envoy.plain_http import PlainReply
+from extproc.server.session import Service
+from extproc.timing import Timing
+from tests.envoy.behind import Config, behind_envoy
+
+BODIES = ("NONE", "FULL_DUPLEX_STREAMED", "BUFFERED", "STREAMED")
+
+
+def with_modes(mode: str, **more: Any) -> Callable[[Config, Config], None]:
+    def edit(_: Config, ext_proc: Config) -> None:
+        ext_proc["processing_mode"] |= {
+            "request_body_mode": mode,
+            "response_body_mode": mode,
+            "request_trailer_mode": "SEND",
+            "response_trailer_mode": "SEND",
+        }
+        ext_proc |= more
+
+    return edit
+
+
+class Story(Filter):
+    """Tells a story, one word at a time, and waits for its listener in between."""
+
+    def on_request_headers(self, exchange: Exchange) -> Response:
+        return Response(202, self.words(), {"x-teller": "story"})
+
+    async def words(self) -> AsyncIterator[bytes]:
+        for word in (b"once ", b"upon ", b"z" * 100_000, b" time"):
+            await asyncio.sleep(0)
+            yield word
+
+
+class Shout(Filter):
+    def on_response_headers(self, exchange: Exchange) -> None:
+        exchange.response.headers["x-shout"] = "1"
+
+    def on_response_chunk(self, exchange: Exchange, chunk: bytes) -> bytes:
+        return chunk.upper()
+
+
+@pytest.mark.parametrize("mode", BODIES)
+@pytest.mark.parametrize("body", [b"", b"hello"])
+async def test_a_reply_in_pieces_arrives_whole(mode: str, body: bytes) -> None:
+    async with behind_envoy(Shout(), Story(), edit=with_modes(mode)) as gateway:
+        reply = await gateway.send("POST", "/", body=body)
+
+        assert (reply.status, reply.value("x-teller"), reply.value("x-shout")) == (202, b"story", b"1")
+        assert (reply.content, reply.complete) == (b"ONCE UPON " + b"Z" * 100_000 + b" TIME", True)
+        assert gateway.upstream.requests == []
+
+
+async def test_a_reply_in_pieces_that_breaks_off_breaks_the_clients_off() -> None:
+    class Half(Filter):
+        def on_request_headers(self, exchange: Exchange) -> Response:
+            return Response(200, self.words())
+
+        async def words(self) -> AsyncIterator[bytes]:
+            yield b"once "
+            raise RuntimeError("forgotten")
+
+    broken = {"server_half_closed": 1, "streams_failed": 1}
+    async with behind_envoy(Half(), edit=with_modes("NONE"), complaints=broken) as gateway:
+        reply = await gateway.send("GET", "/")
+
+        assert (reply.status, reply.complete) == (200, False)
+
+
+class Reader(Filter):
+    """Wants the body of requests that say so."""
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        if "x-read" not in exchange.request.headers:
+            exchange.skip_body()
+
+    def on_request_body(self, exchange: Exchange) -> None:
+        exchange.request.headers["x-size"] = str(len(exchange.request.body))
+
+    def on_response_headers(self, exchange: Exchange) -> None:
+        exchange.response.headers["x-seen"] = "1"
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("mode", ["BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED"])
+async def test_a_body_that_no_filter_wants_passes(mode: str, allowed: bool) -> None:
+    """Where Envoy allows it, without a question."""
+    body = b"z" * 300_000
+    edit = with_modes(mode, allow_mode_override=allowed)
+    async with behind_envoy(Reader(), edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=body)
+        stats = await gateway.stats()
+
+        (request,) = gateway.upstream.requests
+        assert (request.content, request.value("x-size"), reply.value("x-seen")) == (body, None, b"1")
+        if allowed and mode != "FULL_DUPLEX_STREAMED":
+            assert stats["stream_msgs_sent"] == 2  # the headers of both
+
+
+async def test_a_condition_that_does_not_hold_spares_envoy_the_rest_of_the_exchange() -> None:
+    filters = Use(Reader(), when={"path": "/api/**"})
+    async with behind_envoy(filters, edit=with_modes("BUFFERED", allow_mode_override=True)) as gateway:
+        reply = await gateway.send("POST", "/other", body=b"z" * 300_000)
+        stats = await gateway.stats()
+
+        assert (reply.status, reply.value("x-seen"), stats["stream_msgs_sent"]) == (200, None, 1)
+
+
+class Patient(Filter):
+    async def on_request_headers(self, exchange: Exchange) -> None:
+        await asyncio.sleep(0.4)
+
+    async def on_response_headers(self, exchange: Exchange) -> None:
+        await asyncio.sleep(0.4)
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, timing: Timing) -> None:
+    """Tells the processor how long Envoy waits."""
+    original = Service.__init__
+
+    def init(self: Service, *args: Any, **options: Any) -> None:
+        original(self, *args, **options | {"timing": timing})
+
+    monkeypatch.setattr(Service, "__init__", init)
+
+
+async def test_where_envoy_waits_too_short_a_time_it_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def edit(_: Config, ext_proc: Config) -> None:
+        ext_proc |= {"message_timeout": "0.2s", "max_message_timeout": "10s"}
+
+    tell(monkeypatch, Timing(message_timeout=0.2, max_message_timeout=10.0))
+    async with behind_envoy(Patient(), edit=edit, timeout=5.0) as gateway:
+        reply = await gateway.send("GET", "/")
+        stats = await gateway.stats()
+
+        assert (reply.status, stats["override_message_timeout_received"]) == (200, 2)
+
+
+async def test_where_nothing_may_be_asked_for_the_filters_own_policy_comes_before_envoys_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tell(monkeypatch, Timing(message_timeout=0.3))
+    async with behind_envoy(
+        Use(Patient(), on_error="skip"), edit=lambda _, ext_proc: ext_proc.update(message_timeout="0.3s"), timeout=5.0
+    ) as gateway:
+        assert (await gateway.send("GET", "/")).status == 200
+
+
+@pytest.mark.parametrize("fail_open", [True, False])
+async def test_who_only_watches_changes_nothing_and_sees_everything(fail_open: bool) -> None:
+    seen: list[bytes] = []
+    done = asyncio.Event()
+
+    class Watcher(Filter):
+        def on_request_headers(self, exchange: Exchange) -> Response:
+            exchange.request.headers["x-edited"] = "1"
+            return Response(403)
+
+        def on_request_body(self, exchange: Exchange) -> None:
+            seen.append(exchange.request.body)
+
+        def on_response_body(self, exchange: Exchange) -> None:
+            seen.append(exchange.response.body)
+            done.set()
+            raise RuntimeError("nobody minds")
+
+    def edit(_: Config, ext_proc: Config) -> None:
+        ext_proc |= {"observability_mode": True, "failure_mode_allow": fail_open}
+        ext_proc["processing_mode"] |= {"request_body_mode": "STREAMED", "response_body_mode": "STREAMED"}
+
+    async with behind_envoy(Watcher(), upstream=PlainReply(body=[b"wor", b"ld"]), edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=[b"he", b"llo"])
+        await done.wait()
+
+        (request,) = gateway.upstream.requests
+        assert (request.value("x-edited"), reply.status, reply.content) == (None, 200, b"world")
+        assert seen == [b"hello", b"world"]
