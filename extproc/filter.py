@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from extproc.phases import Part, Phase
+from extproc.phases import FLOWS, BodyMode, Part, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -65,6 +65,28 @@ class Needs:
     """Edits that Envoy only takes when its mutation rules say so."""
     secret_headers: frozenset[str] = frozenset()
     """Headers whose values a capture must never hold."""
+    pieces: frozenset[Phase] = frozenset()
+    """Those bodies of `phases` that are taken in pieces; others are wanted whole."""
+
+    def body_mode(self, phase: Phase) -> BodyMode:
+        """How Envoy is to send a body.
+
+        Whole where a filter wants it whole: then Envoy buffers it, within its limit. Where all take it in pieces,
+        Envoy leaves it to us (FULL_DUPLEX_STREAMED) rather than wait for each piece (STREAMED): a filter may hold back
+        the end of a body even if trailers follow, and no buffer limits its size.
+        """
+        if phase not in self.phases:
+            return BodyMode.NONE
+        return BodyMode.FULL_DUPLEX_STREAMED if phase in self.pieces else BodyMode.BUFFERED
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether an exchange may turn out to need less of Envoy, which then should listen to ``mode_override``.
+
+        It does not where a body is left to us.
+        """
+        later = self.phases - {Phase.REQUEST_HEADERS}
+        return bool(later) and not any(FLOWS[self.body_mode(phase)].carried for phase in later)
 
     def asks_for(self, phase: Phase) -> bool:
         """Whether Envoy has to send `phase`.
@@ -76,8 +98,10 @@ class Needs:
         return phase in self.phases or (phase.part is Part.TRAILERS and body in self.phases)
 
     def __or__(self, other: Needs) -> Needs:
-        """The needs of both."""
-        return Needs(*(getattr(self, f.name) | getattr(other, f.name) for f in fields(self)))
+        """The needs of both; a body that one of them wants whole is wanted whole."""
+        whole = (self.phases - self.pieces) | (other.phases - other.pieces)
+        both = Needs(*(getattr(self, f.name) | getattr(other, f.name) for f in fields(self)))
+        return replace(both, pieces=both.pieces - whole)
 
     @classmethod
     def union(cls, parts: Iterable[Needs]) -> Needs:
@@ -178,6 +202,7 @@ class Filter(BaseModel):
             metadata_in=frozenset(kind.metadata_in),
             metadata_out=frozenset(kind.metadata_out),
             requires=frozenset(kind.requires),
+            pieces=frozenset(phase for name in kind.hooks() if name.endswith("_chunk") and (phase := HOOKS[name])),
         )
 
     @classmethod

@@ -90,7 +90,8 @@ def _needs(chain: Chain) -> list[tuple[str, str]]:
         if phase is Phase.REQUEST_HEADERS and not who:
             who = "every exchange begins with them"
         if who:
-            rows.append((phase.value.replace("_", " "), f"{who} (BUFFERED)" if phase.part is Part.BODY else who))
+            mode = f" ({chain.needs.body_mode(phase).name})" if phase.part is Part.BODY else ""
+            rows.append((phase.value.replace("_", " "), f"{who}{mode}"))
     rows += [
         (f"{label} {item}", _who(chain, field, item))
         for field, label in _LABELS.items()

@@ -66,8 +66,16 @@ def _modes(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
         if phase.part is Part.TRAILERS and _header_mode(node, phase) != "SEND":
             wanted = f"{who} wants the trailers" if who else _ALONE
             yield _mode_problem(node, phase, _header_mode(node, phase), wanted, "SEND")
-        if phase.part is Part.BODY and (mode := _body_mode(node, phase)) is not BodyMode.BUFFERED:
-            yield _mode_problem(node, phase, mode.name, f"{who} wants the body whole, and fails without", "BUFFERED")
+        if phase.part is Part.BODY and (mode := _body_mode(node, phase)) not in _suitable(chain, phase):
+            how = "" if phase in chain.needs.pieces else " whole"
+            cure = chain.needs.body_mode(phase).name
+            yield _mode_problem(node, phase, mode.name, f"{who} wants the body{how}, and fails without", cure)
+
+
+def _suitable(chain: Chain, phase: Phase) -> tuple[BodyMode, ...]:
+    """Modes in which every filter gets of a body what it may count on: in STREAMED, a whole one comes too late."""
+    some = (BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED)
+    return (*some, BodyMode.STREAMED) if phase in chain.needs.pieces else some
 
 
 def _crash(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:

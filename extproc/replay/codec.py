@@ -342,6 +342,6 @@ def _decode_event(value: Mapping[str, Any]) -> Event:
 
 def _decode_needs(value: Mapping[str, Any]) -> Needs:
     known = {f.name: _strings(value[f.name]) for f in fields(Needs) if f.name in value}
-    phases = frozenset(Phase(item) for item in known.pop("phases", []))
+    phases, pieces = (frozenset(Phase(item) for item in known.pop(name, [])) for name in ("phases", "pieces"))
     others: dict[str, Any] = {name: frozenset(items) for name, items in known.items()}
-    return Needs(phases, **others)
+    return Needs(phases, pieces=pieces, **others)

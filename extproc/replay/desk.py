@@ -6,15 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from extproc.envoy.plain_http import PlainReply, PlainRequest
-from extproc.messages import the_answer
-from extproc.replay.capture import CapturedMessage
+from extproc.replay.folding import Said, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from extproc.exchange import Ended, Exchange
     from extproc.messages import Message, Output
-    from extproc.replay.capture import CapturedExchange
+    from extproc.replay.capture import CapturedExchange, CapturedMessage
     from extproc.trace import Event
 
 __all__ = ["Desk"]
@@ -29,7 +28,6 @@ class Desk:
     It is the observer, the clock and the source of ids of the processor, and the handler of the upstream.
 
     Attributes:
-        messages: what Envoy said to the processor, and the answers.
         events: what the filters did.
         ended: how the exchange ended for the processor.
         requests: what reached the upstream.
@@ -40,7 +38,7 @@ class Desk:
         self._times: list[float] = [0.0]
         self._reply = PlainReply()
         self._over = asyncio.Event()
-        self.messages: list[CapturedMessage] = []
+        self._said: list[Said] = []
         self.events: list[Event] = []
         self.ended: Ended = ""
         self.requests: list[PlainRequest] = []
@@ -51,7 +49,7 @@ class Desk:
         self._times = [item.now for item in exchange.messages]
         self._reply = reply
         self._over.set()
-        self.messages, self.events, self.requests = [], [], []
+        self._said, self.events, self.requests = [], [], []
         self.ended = ""
 
     async def cleared(self) -> None:
@@ -62,6 +60,11 @@ class Desk:
         """
         async with asyncio.timeout(_END_SECONDS):
             await self._over.wait()
+
+    @property
+    def messages(self) -> tuple[CapturedMessage, ...]:
+        """What Envoy said to the processor, and the answers."""
+        return fold(self._said)
 
     # Upstream
 
@@ -81,7 +84,7 @@ class Desk:
 
     def time(self) -> float:
         """When the message came that is the next to be answered; the last one's time for those beyond."""
-        return self._times[min(len(self.messages), len(self._times) - 1)]
+        return self._times[min(len(self._said), len(self._times) - 1)]
 
     def monotonic(self) -> float:
         """The same: while an answer is made, no time passes."""
@@ -96,8 +99,7 @@ class Desk:
 
     def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
         """A message and its answer."""
-        answer = the_answer(answers)
-        self.messages.append(CapturedMessage(message, answer, now, len(self.messages)))
+        self._said.append(Said(message, answers, now, len(self._said)))
 
     def end(self, exchange: Exchange, events: list[Event]) -> None:
         """The processor is done."""

@@ -10,7 +10,7 @@ from extproc.chain import Chain, Use
 from extproc.envoy.model import PROFILES, Ask, EnvoyModel, ExtProcConfig
 from extproc.filter import Filter, Needs
 from extproc.messages import Answer, Continue, Protocol
-from extproc.phases import BodyMode, Phase
+from extproc.phases import FLOWS, BodyMode, Phase
 
 if TYPE_CHECKING:
     from extproc.envoy.model import HttpMessage, Outcome, Profile, Resumed
@@ -75,13 +75,18 @@ def config_for(chain: Chain, traffic: Traffic, recorded: Needs, data_plane: Prof
 
 def protocol_for(config: ExtProcConfig, traffic: Traffic, recorded: Needs) -> Protocol:
     """How Envoy sends bodies: as it did, where the recorded chain asked for them, else as the new one asks."""
-    request, response = config.mode.request_body, config.mode.response_body
+    request, response = _whole(config.mode.request_body), _whole(config.mode.response_body)
     if traffic.protocol is not None:
         if request is not BodyMode.NONE and Phase.REQUEST_BODY in recorded.phases:
-            request = traffic.protocol.request_body
+            request = _whole(traffic.protocol.request_body)
         if response is not BodyMode.NONE and Phase.RESPONSE_BODY in recorded.phases:
-            response = traffic.protocol.response_body
+            response = _whole(traffic.protocol.response_body)
     return Protocol(request, response)
+
+
+def _whole(mode: BodyMode) -> BodyMode:
+    """Bodies that we would carry are played whole, as captures have them: what comes of them is the same."""
+    return BodyMode.BUFFERED if FLOWS[mode].carried else mode
 
 
 def outcome_of(traffic: Traffic, exchange: CapturedExchange, config: ExtProcConfig) -> Outcome:

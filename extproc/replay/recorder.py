@@ -10,10 +10,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from extproc.clock import Clock, SystemClock
-from extproc.messages import Continue, Immediate, the_answer
-from extproc.replay.capture import CapturedExchange, CapturedMessage, Footer, Header, Redaction
+from extproc.messages import Continue, Immediate, Piece, ReplyBody
+from extproc.replay.capture import CapturedExchange, Footer, Header, Redaction
 from extproc.replay.codec import encode_exchange
 from extproc.replay.files import CaptureWriter
+from extproc.replay.folding import Said, fold
 from extproc.replay.own import own_values
 from extproc.replay.pseudonym import Pseudonyms, ensure_key
 from extproc.replay.redact import Redactor
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.exchange import Ended, Exchange
     from extproc.filter import OnError
-    from extproc.messages import Answer, Message, Output
+    from extproc.messages import Message, Output
     from extproc.trace import Event
 
 __all__ = ["Recorder"]
@@ -196,17 +197,16 @@ class _Watch:
         self._room = room
         self._queue = queue
         self._size = 0
-        self._messages: list[CapturedMessage] = []
+        self._said: list[Said] = []
         self._events: list[Event] = []
         self._ended: Ended = ""
 
     def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
-        """Keeps a message and its answer."""
-        answer = the_answer(answers)
-        size = _size(message, answer)
+        """Keeps a message and what was said after it."""
+        size = _size(message, answers)
         if self.whole and self._room.take(size):
             self._size += size
-            self._messages.append(CapturedMessage(message, answer, now, next(self._numbers)))
+            self._said.append(Said(message, answers, now, next(self._numbers)))
         else:
             self.whole = False
             self.forget()
@@ -215,22 +215,25 @@ class _Watch:
         """Hands the exchange over to the writing thread; one that said nothing leaves nothing to replay."""
         self._events = events
         self._ended = exchange.ended
-        if self._messages or not self.whole:
+        if self._said or not self.whole:
             self._queue.put(self)
 
     def captured(self) -> CapturedExchange:
         """The exchange, once it has ended."""
-        return CapturedExchange(self.exchange_id, tuple(self._messages), tuple(self._events), self._ended)
+        return CapturedExchange(self.exchange_id, fold(self._said), tuple(self._events), self._ended)
 
     def forget(self) -> None:
         """Gives its room back."""
-        self._messages.clear()
+        self._said.clear()
         self._room.give(self._size)
         self._size = 0
 
 
-def _size(message: Message, answer: Answer | None) -> int:
+def _size(message: Message, answers: Sequence[Output]) -> int:
     size = _OBJECTS + len(message.body) + sum(len(name) + len(value) for name, value in message.headers)
-    if isinstance(answer, Continue | Immediate):
-        size += len(answer.body or b"") + sum(len(edit.value) for edit in answer.set_headers)
+    for answer in answers:
+        if isinstance(answer, Continue | Immediate):
+            size += sum(len(edit.value) for edit in answer.set_headers)
+        if isinstance(answer, Continue | Immediate | Piece | ReplyBody):
+            size += len(answer.body or b"")
     return size

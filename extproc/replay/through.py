@@ -128,7 +128,7 @@ class _Run:
         except ValueError as error:
             return Replayed(recorded, recorded, None, None, f"it cannot be sent: {error}")
         desk = self._desk
-        replayed = replace(exchange, messages=tuple(desk.messages), events=tuple(desk.events), ended=desk.ended)
+        replayed = replace(exchange, messages=desk.messages, events=tuple(desk.events), ended=desk.ended)
         replayed = self._veil.redacted(replayed)
         expected_on_wire = _on_the_wire(before, expected.request)
         made_up = {item.message.phase for item in replayed.messages} & real.unknown

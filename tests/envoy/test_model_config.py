@@ -76,6 +76,7 @@ def test_the_model_is_configured_as_the_bootstrap_says(chain: Chain) -> None:
     assert config.rules.allow_all_routing == rules.get("allow_all_routing", False)
     assert config.rules.allow_envoy == rules.get("allow_envoy", False)
     assert config.failure_mode_allow == filter_config.get("failure_mode_allow", False)
+    assert config.allow_mode_override == filter_config.get("allow_mode_override", False)
     assert f"{config.message_timeout:g}s" == f"{float(filter_config['message_timeout'].rstrip('s')):g}s"
     assert config.buffer_limit == listener["per_connection_buffer_limit_bytes"]
 
@@ -84,6 +85,7 @@ def test_the_model_is_configured_as_the_bootstrap_says(chain: Chain) -> None:
 def test_the_bootstrap_sets_nothing_that_the_model_does_not_know(chain: Chain) -> None:
     modelled = {
         "@type",
+        "allow_mode_override",
         "failure_mode_allow",
         "grpc_service",
         "message_timeout",

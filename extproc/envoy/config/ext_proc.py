@@ -23,7 +23,6 @@ PROCESSOR = "processor"
 _RETRIES = 3
 _RETRY_ON = "cancelled,unavailable,connect-failure,reset,refused-stream"
 _SEND, _SKIP = v3.ext_proc.ProcessingModeHeaderSendMode.SEND, v3.ext_proc.ProcessingModeHeaderSendMode.SKIP
-_BUFFERED, _NONE = v3.ext_proc.ProcessingModeBodySendMode.BUFFERED, v3.ext_proc.ProcessingModeBodySendMode.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,7 @@ def external_processor(asked: Asked, options: EnvoyOptions) -> v3.ext_proc.Exter
         request_attributes=sorted(needs.request_attributes),
         response_attributes=sorted(needs.response_attributes),
         message_timeout=timedelta(seconds=asked.timeout + options.margin),
+        allow_mode_override=needs.can_shrink,  # whose filters do not want a body in an exchange spare Envoy the work
         stat_prefix=options.stat_prefix,
         mutation_rules=_mutation_rules(needs),
         metadata_options=_metadata_options(needs),
@@ -91,11 +91,15 @@ def _processing_mode(asked: Asked) -> v3.ext_proc.ProcessingMode:
     return v3.ext_proc.ProcessingMode(
         request_header_mode=_SEND if asked.anything else _SKIP,
         response_header_mode=_SEND if response else _SKIP,
-        request_body_mode=_BUFFERED if Phase.REQUEST_BODY in phases else _NONE,
-        response_body_mode=_BUFFERED if Phase.RESPONSE_BODY in phases else _NONE,
+        request_body_mode=_body_mode(asked.needs, Phase.REQUEST_BODY),
+        response_body_mode=_body_mode(asked.needs, Phase.RESPONSE_BODY),
         request_trailer_mode=_SEND if asks_for(Phase.REQUEST_TRAILERS) else _SKIP,
         response_trailer_mode=_SEND if asks_for(Phase.RESPONSE_TRAILERS) else _SKIP,
     )
+
+
+def _body_mode(needs: Needs, phase: Phase) -> v3.ext_proc.ProcessingModeBodySendMode:
+    return v3.ext_proc.ProcessingModeBodySendMode(needs.body_mode(phase).value)
 
 
 def _mutation_rules(needs: Needs) -> v3.common.HeaderMutationRules:

@@ -14,7 +14,7 @@ from extproc.envoy.model.options import (
 )
 from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
 from extproc.guard import FRAMING, Limits
-from extproc.phases import BodyMode, Direction, Phase
+from extproc.phases import Direction, Phase
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
@@ -80,6 +80,7 @@ class ExtProcConfig:
             rules=_rules(chain.needs),
             failure_mode_allow=policies == {"skip"},
             message_timeout=chain.timeout + _MARGIN,
+            allow_mode_override=chain.needs.can_shrink,
             request_attributes=tuple(sorted(chain.needs.request_attributes)),
             response_attributes=tuple(sorted(chain.needs.response_attributes)),
             metadata_options=MetadataOptions(
@@ -97,8 +98,8 @@ def _mode(chain: Chain) -> ProcessingMode:
     return ProcessingMode(
         request_headers=bool(chain.links),
         response_headers=any(phase.direction is Direction.RESPONSE for phase in phases),
-        request_body=BodyMode.BUFFERED if Phase.REQUEST_BODY in phases else BodyMode.NONE,
-        response_body=BodyMode.BUFFERED if Phase.RESPONSE_BODY in phases else BodyMode.NONE,
+        request_body=chain.needs.body_mode(Phase.REQUEST_BODY),
+        response_body=chain.needs.body_mode(Phase.RESPONSE_BODY),
         request_trailers=chain.needs.asks_for(Phase.REQUEST_TRAILERS),
         response_trailers=chain.needs.asks_for(Phase.RESPONSE_TRAILERS),
     )
