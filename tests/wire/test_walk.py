@@ -50,12 +50,13 @@ def messages(draw: st.DrawFn) -> bytes:
     return request.SerializeToString()
 
 
+@settings(deadline=None)
 @given(messages())
 def test_messages_are_read_as_the_generated_classes_read_them(data: bytes) -> None:
     assert said(data, decode) == said(data, decode_any)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(messages(), st.data())
 def test_so_are_broken_ones(data: bytes, draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(1, 3))):
@@ -65,12 +66,14 @@ def test_so_are_broken_ones(data: bytes, draw: st.DataObject) -> None:
     assert said(data, decode) == said(data, decode_any)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_so_is_anything_at_all(data: bytes) -> None:
     for start in (b"", b"\x12", b"\x1a"):
         assert said(start + data, decode) == said(start + data, decode_any)
 
 
+@settings(deadline=None)
 @given(messages(), messages())
 def test_so_are_messages_run_together(first: bytes, second: bytes) -> None:
     """Protobuf merges them."""
