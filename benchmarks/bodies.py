@@ -17,16 +17,18 @@ __all__ = ["bodies"]
 
 _STREAMED = {"request_body_mode": "STREAMED"}
 _FULL_DUPLEX = {"request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND"}
+CHUNK = 64 * 1024
+"""Bytes of a chunk. Each body is at hand all at once, so Envoy hands it on in the largest chunks that it makes."""
 
 ROWS = (
-    Row("bare-grpc-aio-streamed", "bare", "streamed", asks="chunks", modes=_STREAMED),
-    Row("native-streamed", "native", "chunks", modes=_STREAMED),
-    Row("bare-grpc-aio-full-duplex", "bare", "full-duplex", asks="chunks", modes=_FULL_DUPLEX),
-    Row("native-full-duplex", "native", "chunks", modes=_FULL_DUPLEX),
+    Row("bare-grpc-aio-streamed", "bare", "streamed", asks="chunks", modes=_STREAMED, buffer_limit=CHUNK),
+    Row("native-streamed", "native", "chunks", modes=_STREAMED, buffer_limit=CHUNK),
+    Row("bare-grpc-aio-full-duplex", "bare", "full-duplex", asks="chunks", modes=_FULL_DUPLEX, buffer_limit=CHUNK),
+    Row("native-full-duplex", "native", "chunks", modes=_FULL_DUPLEX, buffer_limit=CHUNK),
 )
 _MIB = 1024 * 1024
 SIZE = 4 * _MIB
-"""Bytes of each request's body. They are at hand all at once, so Envoy hands them on in the largest chunks it makes."""
+"""Bytes of each request's body."""
 ROUNDS = 12
 EXCHANGES = 6
 CONNECTIONS = 2

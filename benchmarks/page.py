@@ -46,8 +46,8 @@ exchange; its fair base is `bare-grpc-aio-2-messages`. `unix` is over a unix soc
     "bodies": """\
 ## A streamed body
 
-Bodies of 4 MiB, sent as fast as Envoy takes them, in the largest chunks that it makes. The filter changes every chunk,
-so every byte goes to the processor and comes back. The base is a bare servicer in the same body mode.
+Bodies of 4 MiB in chunks of 64 KiB, sent as fast as Envoy takes them. The filter changes every chunk, so every byte
+goes to the processor and comes back. The base is a bare servicer in the same body mode.
 """,
     "latency": """\
 ## What a client notices

@@ -33,6 +33,7 @@ class Row:
         asks: the chain whose needs Envoy is configured for; by default the one that is served.
         unix: over a unix socket instead of TCP.
         modes: overrides of Envoy's processing mode, by its field names.
+        buffer_limit: bytes that Envoy holds of a body, and so its largest chunk.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Row:
     asks: str = ""
     unix: bool = False
     modes: Mapping[str, str] | None = None
+    buffer_limit: int = 1024 * 1024
 
 
 class Processor:
@@ -122,6 +124,7 @@ def _config(row: Row, upstream: str, address: str) -> str:
         admin="127.0.0.1:0",
         upstream=upstream,
         processors=(address,) if address else ("127.0.0.1:9",),
+        buffer_limit=row.buffer_limit,
     )
     config: Any = yaml.safe_load(bootstrap(CHAINS[row.asks or row.serves](), options))
     [manager] = [

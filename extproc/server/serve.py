@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -42,5 +43,17 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with new_front(chain, listen, front=front, **options) as entered:
+        _spare_the_collector()
         on_ready(entered.addresses)
         await stop.wait()
+
+
+def _spare_the_collector() -> None:
+    """Leaves what was made at the start out of every garbage collection: it stays for as long as the process.
+
+    A full collection stops all exchanges for as long as it takes to look at everything there is: 28 ms with the demo's
+    chain, nothing to speak of once this is left out. An exchange whose hooks do not suspend makes no cycles, and so
+    leaves nothing to the collector; its thresholds can stay what they are.
+    """
+    gc.collect()
+    gc.freeze()
