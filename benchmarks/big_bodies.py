@@ -227,16 +227,16 @@ def main() -> None:
     arguments.add_argument("--mib", type=int, default=1024, help="size of each of the two bodies")
     size = arguments.parse_args().mib * MIB
     failed = False
-    table = Table("mode", "front", "request and response", "content", "memory grew by", "throughput")
+    table = Table("body mode", "front", "each way", "content", "memory", "speed")
     for mode, front in itertools.product(MODES, FRONTS):
         result = asyncio.run(passage(mode, front, size))
         failed = failed or not result.correct or result.grown >= BOUND
         table.add_row(
             mode,
             front,
-            f"2 x {size // MIB} MiB",
+            f"{size // MIB} MiB",
             "correct" if result.correct else "WRONG",
-            f"{result.grown / MIB:.1f} MiB",
+            f"+{result.grown / MIB:.1f} MiB",
             f"{2 * size / MIB / result.seconds:.0f} MiB/s",
         )
     Console().print(table)

@@ -98,7 +98,8 @@ class _InTurn(Awaitable[Any]):
             while not self._insisted:
                 self._exchange._lane = self._lane
                 waited = step()
-                if limit.expired() and last_moment is None:
+                late = limit.expired() if self._seconds is not None else task.cancelling() > cancelled_before
+                if late and last_moment is None:
                     last_moment = asyncio.get_running_loop().call_later(_CLEANUP_SECONDS, self._insist, task)
                 try:
                     step = partial(coroutine.send, (yield waited))

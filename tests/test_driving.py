@@ -11,6 +11,7 @@ import pytest
 
 from extproc import Chain, Exchange, Phase, Response, Use
 from extproc.answers import UNCHANGED
+from extproc.driving import drive, wait
 from extproc.machine import ExchangeMachine
 from extproc.messages import Immediate
 from tests.acting import acting
@@ -145,3 +146,16 @@ async def _slow_cleaning_of_its_own(exchange: Exchange) -> None:
 def test_what_a_hook_cancels_itself_is_its_own_business(hook: Callable[..., Any]) -> None:
     _, answers = go(Chain([acting(on_request_headers=hook)]), request())
     assert answers == [UNCHANGED[Phase.REQUEST_HEADERS]]
+
+
+@pytest.mark.parametrize("hook", STUBBORN)
+def test_what_may_take_its_time_may_not_take_it_once_the_client_is_gone(hook: Callable[..., Any]) -> None:
+    async def leave() -> bool:
+        exchange = Exchange("x-1", LoopClock())
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(drive(wait(exchange, hook(exchange), None)))
+            await asyncio.sleep(0)
+            task.cancel()
+        return task.cancelled()
+
+    assert run(leave())
