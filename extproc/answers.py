@@ -24,8 +24,9 @@ UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
 
 _ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
+_LARGEST_PIECE = 64 * 1024
+"""What Envoy recommends at most for a message."""
 _PIECE = 62 * 1024
-"""Envoy recommends less than 64 KiB a message."""
 
 
 def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -> Continue:
@@ -82,7 +83,7 @@ def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:
 
 def cut(body: bytes) -> list[bytes]:
     """A body in pieces of a size that Envoy takes; at least one."""
-    return [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)] if len(body) > _PIECE else [body]
+    return [body] if len(body) <= _LARGEST_PIECE else [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
 
 
 def immediate_headers(response: Request | Response) -> RawHeaders:

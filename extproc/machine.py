@@ -195,7 +195,8 @@ class ExchangeMachine:
         if exchange._budget is not None:
             exchange._budget.close()
         for lane in self._lanes.values():
-            lane.emit = _drop  # it leads back to the session: without that circle, nothing is left to the collector
+            # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
+            lane.emit, lane.pipeline, lane.held = _drop, None, None
         if self._chain.completions:
             for side in (exchange._request, exchange._response):
                 if side is not None:
@@ -428,6 +429,8 @@ class ExchangeMachine:
     def _conclude(self, verdict: Verdict, stage: Stage) -> Steps[None]:
         """Gives the answer, given what came of the hooks; seals what it answers."""
         lane = stage.lane
+        if self.over:
+            return  # the other direction has ended the exchange
         if verdict is None:
             self._go_on(stage, None if stage.phase.part is Part.TRAILERS else self._replacement(stage))
         else:

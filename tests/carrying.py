@@ -163,7 +163,7 @@ class _Carrier:
         assert self.answered, "a body before its headers"
         assert self.phases[2] not in self.answered, "a body after its trailers"
         assert not self.eos, "a body after its end"
-        assert len(piece.body) < 64 * 1024
+        assert len(piece.body) <= 64 * 1024
         assert piece.body or piece.end_of_stream
         self.answered.append(piece.phase)
         self.passed.body += piece.body

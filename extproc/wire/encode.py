@@ -38,7 +38,7 @@ def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | Mor
 
 def _continue(answer: Continue) -> bytes:
     """A ``ProcessingResponse`` with a HeadersResponse, BodyResponse or TrailersResponse."""
-    if answer.body and answer == Continue(answer.phase, body=answer.body):
+    if answer.body and answer.phase.part is Part.BODY and answer == Continue(answer.phase, body=answer.body):
         return _nested(answer.body, (1, 3, 1, _ARM[answer.phase]))
     mutation = b""
     for edit in answer.set_headers:
