@@ -10,6 +10,7 @@ import pytest
 
 from extproc import Exchange, Filter, Response, Use
 from extproc.envoy.plain_http import PlainReply
+from extproc.server.bounds import Bounds
 from extproc.server.session import Service
 from extproc.timing import Timing
 from tests.envoy.behind import Config, behind_envoy
@@ -129,7 +130,7 @@ def tell(monkeypatch: pytest.MonkeyPatch, timing: Timing) -> None:
     original = Service.__init__
 
     def init(self: Service, *args: Any, **options: Any) -> None:
-        original(self, *args, **options | {"timing": timing})
+        original(self, *args, **options | {"bounds": Bounds(timing=timing)})
 
     monkeypatch.setattr(Service, "__init__", init)
 
