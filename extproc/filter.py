@@ -79,14 +79,15 @@ class Needs:
             return BodyMode.NONE
         return BodyMode.FULL_DUPLEX_STREAMED if phase in self.pieces else BodyMode.BUFFERED
 
-    @property
-    def can_shrink(self) -> bool:
+    def can_shrink(self, *modes: BodyMode) -> bool:
         """Whether an exchange may turn out to need less of Envoy, which then should listen to ``mode_override``.
 
         It does not where a body is left to us.
+
+        Args:
+            modes: how it sends bodies.
         """
-        later = self.phases - {Phase.REQUEST_HEADERS}
-        return bool(later) and not any(FLOWS[self.body_mode(phase)].carried for phase in later)
+        return bool(self.phases - {Phase.REQUEST_HEADERS}) and not any(FLOWS[mode].carried for mode in modes)
 
     def asks_for(self, phase: Phase) -> bool:
         """Whether Envoy has to send `phase`.

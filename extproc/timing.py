@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Timing"]
@@ -23,6 +24,11 @@ class Timing:
 
     message_timeout: float
     max_message_timeout: float = 0.0
+
+    @classmethod
+    def extensible(cls, message_timeout: float, wanted: float) -> Timing:
+        """That of an Envoy which may be asked for as long as a chain needs that wants `wanted`, to the millisecond."""
+        return cls(message_timeout, math.ceil(wanted / _SHARE * 1000) / 1000)
 
     def budget(self, wanted: float) -> float:
         """Seconds that a chain which wants `wanted` has for one message."""

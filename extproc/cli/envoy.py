@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from extproc.cli.recording import recording
+from extproc.cli.values import BodyModeName, Duration
 from extproc.errors import EnvoyError
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.envoy.binary import RunningEnvoy
     from extproc.envoy.config import EnvoyOptions
+    from extproc.phases import BodyMode
 
 __all__ = ["config", "run"]
 
@@ -39,6 +41,9 @@ def config(
     listen: str = _LISTEN,
     upstream: str = _UPSTREAM,
     processor: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    request_body_mode: BodyModeName | None = None,
+    response_body_mode: BodyModeName | None = None,
+    message_timeout: Duration | None = None,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> None:
     """Write the Envoy configuration that a chain needs.
@@ -50,6 +55,11 @@ def config(
         listen: Where Envoy takes requests: IP:PORT.
         upstream: Where requests go: http://HOST:PORT.
         processor: Where the processor listens: HOST:PORT, or unix:/path beside Envoy; repeat it for several workers.
+        request_body_mode: How Envoy is to send request bodies, if the chain wants them: by default BUFFERED if a filter
+            wants them whole, else FULL_DUPLEX_STREAMED.
+        response_body_mode: The same for responses.
+        message_timeout: How long Envoy is to wait for a processor that says nothing, if that is shorter than the chain
+            may take; the file says what the processor has to be told.
         output: The file to write, instead of standard output.
     """
     from extproc.config import load_chain
@@ -59,11 +69,28 @@ def config(
         raise EnvoyError(f"there is no target {target!r}: there is {', '.join(_TARGETS)}")
     if layout == "central" and not processor:
         raise EnvoyError("layout central needs the name of the processor's headless service: --processor HOST:PORT")
-    options = EnvoyOptions(layout=layout, listen=listen, upstream=upstream, processors=processor or (_PROCESSOR,))
+    options = EnvoyOptions(
+        layout=layout,
+        listen=listen,
+        upstream=upstream,
+        processors=processor or (_PROCESSOR,),
+        message_timeout=message_timeout,
+        request_body_mode=_body_mode(request_body_mode),
+        response_body_mode=_body_mode(response_body_mode),
+    )
     _write(bootstrap(load_chain(chain), options, command=_command(chain, options, output)), output)
 
 
-def run(chain: str, /, *, upstream: str, listen: str = _LISTEN, record: Path | None = None) -> None:
+def run(
+    chain: str,
+    /,
+    *,
+    upstream: str,
+    listen: str = _LISTEN,
+    request_body_mode: BodyModeName | None = None,
+    response_body_mode: BodyModeName | None = None,
+    record: Path | None = None,
+) -> None:
     """Run a processor and a real Envoy in front of an upstream, for development.
 
     What listens where goes to standard error; Envoy's access log to standard output, one JSON object a line.
@@ -72,12 +99,21 @@ def run(chain: str, /, *, upstream: str, listen: str = _LISTEN, record: Path | N
         chain: A chain file, or module:attribute.
         upstream: Where requests go: http://HOST:PORT.
         listen: Where Envoy takes requests: IP:PORT; port 0 is any free one.
+        request_body_mode: How Envoy is to send request bodies, if the chain wants them: by default BUFFERED if a filter
+            wants them whole, else FULL_DUPLEX_STREAMED.
+        response_body_mode: The same for responses.
         record: A directory to record the traffic into.
     """
     from extproc.config import load_chain
     from extproc.envoy.config import EnvoyOptions
 
-    options = EnvoyOptions(listen=listen, admin=_ANY_PORT, upstream=upstream)
+    options = EnvoyOptions(
+        listen=listen,
+        admin=_ANY_PORT,
+        upstream=upstream,
+        request_body_mode=_body_mode(request_body_mode),
+        response_body_mode=_body_mode(response_body_mode),
+    )
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     asyncio.run(_run(load_chain(chain), options, record))
 
@@ -140,7 +176,18 @@ def _command(chain: str, options: EnvoyOptions, output: Path | None) -> str:
     words += ["--upstream", options.upstream]
     for processor in options.processors:
         words += ["--processor", processor]
+    for name in ("request_body_mode", "response_body_mode"):
+        if mode := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", mode.name]
+    if options.message_timeout:
+        words += ["--message-timeout", f"{options.message_timeout:g}s"]
     return shlex.join([*words, "-o", str(output)] if output else words)
+
+
+def _body_mode(name: BodyModeName | None) -> BodyMode | None:
+    from extproc.phases import BodyMode
+
+    return BodyMode[name] if name else None
 
 
 def _write(text: str, output: Path | None) -> None:

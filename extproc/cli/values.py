@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-__all__ = ["Duration", "FileMode", "Size"]
+__all__ = ["BodyModeName", "Duration", "FileMode", "Size"]
 
 _MODE = re.compile(r"(0o)?[0-7]{3,4}")
 _SIZE = re.compile(r"([1-9][0-9]{0,14}) ?(B|KiB|MiB|GiB)?")
@@ -51,3 +51,6 @@ FileMode: TypeAlias = Annotated[int, Parameter(converter=_file_mode, show_defaul
 
 Size: TypeAlias = Annotated[int, Parameter(converter=_size, show_default=_shown_size)]
 """Bytes, written as ``512KiB``, ``64MiB`` or ``1GiB``."""
+
+BodyModeName: TypeAlias = Literal["BUFFERED", "FULL_DUPLEX_STREAMED", "STREAMED"]
+"""How Envoy sends a body, as its configuration has it."""

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from extproc.config.document import is_list, is_mapping
+from extproc.envoy.asked import MARGIN
 from extproc.envoy.proto_yaml import ProtoNode
 from extproc.phases import BodyMode, Direction, Part, Phase
 
@@ -27,7 +28,6 @@ _PACKAGE = "envoy.extensions.filters.http.ext_proc.v3."
 _HEADER_MODES = ("DEFAULT", "SEND", "SKIP")
 _DEFAULT_MESSAGE_TIMEOUT = 0.2  # seconds; ext_proc.proto
 _DEFAULT_MAX_REQUESTS = 1024  # circuit_breaker.proto
-_MARGIN = 0.25
 _RESPONSE = frozenset(phase for phase in Phase if phase.direction is Direction.RESPONSE)
 _CLUSTER_FIELDS = {"circuit_breakers", "connect_timeout", "lb_policy", "load_assignment", "type"}
 
@@ -196,7 +196,7 @@ def _timeout(chain: Chain, node: ProtoNode) -> Iterator[ConfigProblem]:
         default = "" if node.child("message_timeout") else " by default"
         yield node.problem(
             f"Envoy gives up after {seconds:g}s{default}, but the chain may take {chain.timeout:g}s: set it to "
-            f"{chain.timeout + _MARGIN:g}s, lower the timeout of the chain, or set max_message_timeout and tell "
+            f"{chain.timeout + MARGIN:g}s, lower the timeout of the chain, or set max_message_timeout and tell "
             "`extproc serve` of both",
             "message_timeout",
         )

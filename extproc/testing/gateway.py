@@ -7,10 +7,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from extproc.envoy.asked import Asked
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
 from extproc.server import new_front
+from extproc.server.bounds import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +78,9 @@ class Gateway:
         self._options = options or EnvoyOptions()
         self._chain = chain
         self._concurrency = concurrency
-        self._front = new_front(chain, processor, front=front, observer=observer, clock=clock, grace=1.0)
+        timing = Asked.of(chain).timing(self._options.message_timeout, self._options.margin)
+        bounds = Bounds(timing=timing if timing.max_message_timeout else None)
+        self._front = new_front(chain, processor, front=front, observer=observer, clock=clock, bounds=bounds, grace=1.0)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import pytest
 import yaml
 
-from extproc import Chain, Filter, Use
+from extproc import Chain, Exchange, Filter, Phase, Use
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import Connection, Handler, PlainReply, PlainRequest
+from extproc.messages import Message, Output
 from extproc.testing import Gateway
 
 Config: TypeAlias = dict[str, Any]
@@ -27,6 +28,21 @@ COMPLAINTS = (
     "streams_failed",
 )
 """Counters by which Envoy says that the processor got something wrong."""
+
+
+class Recorder:
+    """Notes the phases that Envoy sends."""
+
+    def __init__(self) -> None:
+        self.phases: list[Phase] = []
+
+    def begin(self, exchange_id: str) -> Recorder:
+        return self
+
+    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
+        self.phases.append(message.phase)
+
+    def end(self, exchange: Exchange, events: object) -> None: ...
 
 
 @asynccontextmanager

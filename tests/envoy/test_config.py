@@ -14,10 +14,11 @@ from extproc import Chain, Exchange, Filter, Phase, Response, Use
 from extproc.envoy.binary import RunningEnvoy, validate
 from extproc.envoy.config import EnvoyOptions, Layout, Route, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
-from extproc.messages import Abort, Message, Output
+from extproc.messages import Abort
 from extproc.server import new_front
 from extproc.testing import Gateway
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.behind import Recorder
 from tests.envoy.raw_processor import RawProcessor
 from tests.envoy.scenario import scripted
 
@@ -106,21 +107,6 @@ OPTIONS: dict[str, EnvoyOptions] = {
 @pytest.mark.parametrize("filters", CHAINS.values(), ids=CHAINS)
 def test_envoy_accepts_the_file_for_every_chain(filters: Sequence[Filter], options: EnvoyOptions) -> None:
     validate(bootstrap(Chain(filters), options))
-
-
-class Recorder:
-    """Notes the phases that Envoy sends."""
-
-    def __init__(self) -> None:
-        self.phases: list[Phase] = []
-
-    def begin(self, exchange_id: str) -> Recorder:
-        return self
-
-    def message(self, message: Message, answers: Sequence[Output], now: float) -> None:
-        self.phases.append(message.phase)
-
-    def end(self, exchange: Exchange, events: object) -> None: ...
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
-from extproc import Chain, Exchange, Filter
+from extproc import Chain, Exchange, Filter, Use
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.model import ExtProcConfig
+from extproc.envoy.model.options import Namespaces
 from extproc.filter import Privilege
 from extproc.guard import Limits
 
@@ -34,6 +35,17 @@ class RequestBody(Filter):
     def on_request_body(self, exchange: Exchange) -> None: ...
 
 
+class Tagging(Filter):
+    metadata_in: ClassVar = frozenset({"tests.in"})
+    metadata_out: ClassVar = frozenset({"tests.out"})
+
+    def on_request_headers(self, exchange: Exchange) -> None: ...
+
+
+class RequestChunks(Filter):
+    def on_request_chunk(self, exchange: Exchange, chunk: bytes) -> None: ...
+
+
 class Trailers(Filter):
     def on_request_trailers(self, exchange: Exchange) -> None: ...
 
@@ -47,6 +59,10 @@ CHAINS = [
     Chain([OnlyResponseBody()]),
     Chain([OnlyResponseBody(), OnlyHeaders()]),
     Chain([RequestBody(), Trailers()]),
+    Chain([RequestChunks()]),
+    Chain([RequestChunks(), RequestBody(), OnlyResponseBody()]),
+    Chain([Use(OnlyHeaders(), when={"path": ["/a"]}), Use(Trailers(), when={"path": ["/a"]})]),
+    Chain([Tagging()]),
 ]
 
 
@@ -78,6 +94,8 @@ def test_the_model_is_configured_as_the_bootstrap_says(chain: Chain) -> None:
     assert config.failure_mode_allow == filter_config.get("failure_mode_allow", False)
     assert config.allow_mode_override == filter_config.get("allow_mode_override", False)
     assert f"{config.message_timeout:g}s" == f"{float(filter_config['message_timeout'].rstrip('s')):g}s"
+    assert _listed(config.metadata_options.forwarding) == _namespaces(filter_config, "forwarding_namespaces")
+    assert _listed(config.metadata_options.receiving) == _namespaces(filter_config, "receiving_namespaces")
     assert config.buffer_limit == listener["per_connection_buffer_limit_bytes"]
 
 
@@ -121,3 +139,12 @@ def _ext_proc(listener: dict[str, Any]) -> dict[str, Any]:
 def _sent(mode: dict[str, Any], name: str) -> bool:
     assert mode[name] in ("SEND", "SKIP")
     return bool(mode[name] == "SEND")
+
+
+def _listed(namespaces: Namespaces | None) -> dict[str, list[str]]:
+    return {} if namespaces is None else {"untyped": list(namespaces.untyped), "typed": list(namespaces.typed)}
+
+
+def _namespaces(filter_config: dict[str, Any], name: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = filter_config.get("metadata_options", {}).get(name, {})
+    return found

@@ -12,6 +12,8 @@ from extproc.envoy.config import EnvoyOptions, Route, bootstrap
 from extproc.envoy.config import types as v3
 from extproc.envoy.config.text import to_yaml
 from extproc.errors import EnvoyError
+from extproc.phases import BodyMode
+from extproc.timing import Timing
 
 
 class Watcher(Filter):
@@ -69,6 +71,87 @@ def test_envoy_is_asked_for_what_the_chain_needs_and_no_more(phases: list[Phase]
     written = ext_proc(config_of(Chain([Asker(phases=frozenset(phases))])))["processing_mode"]
 
     assert written == nothing_but_request_headers | mode
+
+
+class Whole(Filter):
+    def on_request_body(self, exchange: Exchange) -> None: ...
+
+
+class Pieces(Filter):
+    def on_request_chunk(self, exchange: Exchange, chunk: bytes) -> None: ...
+
+
+class Headers(Filter):
+    def on_request_headers(self, exchange: Exchange) -> None: ...
+
+
+class Response(Filter):
+    def on_response_headers(self, exchange: Exchange) -> None: ...
+
+
+FDS = "FULL_DUPLEX_STREAMED"
+
+
+@pytest.mark.parametrize(
+    ("filters", "chosen", "mode"),
+    [
+        ([Headers()], None, None),
+        ([Headers()], BodyMode.STREAMED, None),
+        ([Whole()], None, "BUFFERED"),
+        ([Pieces()], None, FDS),
+        ([Pieces(), Whole()], None, "BUFFERED"),
+        ([Whole()], BodyMode.FULL_DUPLEX_STREAMED, FDS),
+        ([Pieces()], BodyMode.STREAMED, "STREAMED"),
+        ([Pieces()], BodyMode.BUFFERED, "BUFFERED"),
+    ],
+    ids=str,
+)
+def test_a_body_comes_whole_if_a_filter_wants_it_whole_and_is_handed_over_if_none_does(
+    filters: list[Filter], chosen: BodyMode | None, mode: str | None
+) -> None:
+    written = ext_proc(config_of(Chain(filters), EnvoyOptions(request_body_mode=chosen)))["processing_mode"]
+
+    assert (written.get("request_body_mode"), "response_body_mode" in written) == (mode, False)
+    assert written["request_trailer_mode"] == ("SEND" if mode else "SKIP")
+
+
+def test_a_body_that_is_wanted_whole_does_not_come_when_its_headers_have_left() -> None:
+    with pytest.raises(EnvoyError, match="use FULL_DUPLEX_STREAMED"):
+        bootstrap(Chain([Whole()]), EnvoyOptions(request_body_mode=BodyMode.STREAMED))
+
+
+WHEN = {"path": ["/a"]}
+
+
+@pytest.mark.parametrize(
+    ("filters", "allowed"),
+    [
+        ([Use(Headers(), when=WHEN)], False),  # after its one phase there is nothing to leave out
+        ([Response()], True),  # it may fail and be left out
+        ([Whole()], True),  # it may call skip_body()
+        ([Use(Pieces(), when=WHEN)], False),  # Envoy does not listen then
+    ],
+    ids=str,
+)
+def test_modes_may_be_changed_where_less_may_come_to_be_wanted(filters: list[Any], allowed: bool) -> None:
+    assert ext_proc(config_of(Chain(filters))).get("allow_mode_override", False) is allowed
+
+
+def test_an_envoy_that_waits_less_than_the_chain_may_take_can_be_asked_for_more() -> None:
+    chain = Chain([Watcher()], timeout=0.9)
+    text = bootstrap(chain, EnvoyOptions(message_timeout=0.2))
+    filter_ = ext_proc(yaml.safe_load(text))
+
+    assert (filter_["message_timeout"], filter_["max_message_timeout"]) == ("0.200s", "1s")
+    assert "extproc serve … --message-timeout 0.2s --max-message-timeout 1s" in text
+    assert Timing(0.2, 1.0).budget(chain.timeout) == chain.timeout
+
+
+def test_an_envoy_that_waits_long_enough_need_not_be_asked() -> None:
+    filter_ = ext_proc(config_of(Chain([Watcher()], timeout=0.5), EnvoyOptions(message_timeout=2)))
+
+    assert filter_["message_timeout"] == "2s"
+    assert "max_message_timeout" not in filter_
 
 
 def test_a_filter_that_only_watches_still_gets_its_exchanges() -> None:
@@ -211,6 +294,9 @@ def test_any_text_survives_yaml(text: str) -> None:
         ({"layout": "middle"}, "sidecar and central"),
         ({"margin": -1.0}, "margin"),
         ({"buffer_limit": 0}, "buffer_limit"),
+        ({"message_timeout": 0}, "message_timeout"),
+        ({"request_body_mode": BodyMode.GRPC}, "BUFFERED, FULL_DUPLEX_STREAMED, STREAMED"),
+        ({"response_body_mode": BodyMode.BUFFERED_PARTIAL}, "BUFFERED, FULL_DUPLEX_STREAMED, STREAMED"),
     ],
     ids=str,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from extproc.envoy.asked import Asked
 from extproc.envoy.config import types as v3
 from extproc.envoy.config.clusters import address, processor_cluster, upstream_cluster
-from extproc.envoy.config.ext_proc import Asked
 from extproc.envoy.config.listener import UPSTREAM, listener
 from extproc.envoy.config.options import EnvoyOptions
 from extproc.envoy.config.text import to_any, to_yaml
@@ -29,6 +29,9 @@ def bootstrap(source: Chain | Needs, options: EnvoyOptions = _DEFAULTS, *, comma
         source: the chain, or only what it needs; then Envoy waits one second for an answer and never goes on without.
         options: everything that is not the chain's business.
         command: what wrote the file; a comment says so.
+
+    Raises:
+        EnvoyError: a body mode of the options does not suit the chain.
     """
     asked = Asked.of(source)
     trailers = options.trailers or any(phase.part is Part.TRAILERS for phase in asked.needs.phases)
@@ -41,7 +44,7 @@ def bootstrap(source: Chain | Needs, options: EnvoyOptions = _DEFAULTS, *, comma
         admin=v3.bootstrap.Admin(address=address(options.admin)),
         overload_manager=_overload_manager(),
     )
-    return _heading(source, options, command) + to_yaml(config)
+    return _heading(source, asked, options, command) + to_yaml(config)
 
 
 def _upstreams(options: EnvoyOptions, *, trailers: bool) -> list[v3.cluster.Cluster]:
@@ -57,10 +60,15 @@ def _overload_manager() -> v3.overload.OverloadManager:
     return v3.overload.OverloadManager(resource_monitors=[monitor])
 
 
-def _heading(source: Chain | Needs, options: EnvoyOptions, command: str) -> str:
+def _heading(source: Chain | Needs, asked: Asked, options: EnvoyOptions, command: str) -> str:
     whose = "" if isinstance(source, Needs) else f" of {source!r}"
     where = "a sidecar" if options.layout == "sidecar" else "a central service"
     lines = [f"Envoy with the processor{whose} as {where}."]
     if command:
         lines.append(f"Generated: change the chain and run this again, {command}")
+    timing = asked.timing(options.message_timeout, options.margin)
+    if timing.max_message_timeout:
+        told = f"--message-timeout {timing.message_timeout:g}s"
+        told += f" --max-message-timeout {timing.max_message_timeout:g}s"
+        lines.append(f"The processor has to know how long Envoy waits: extproc serve … {told}")
     return "".join(f"# {line}\n" for line in lines)

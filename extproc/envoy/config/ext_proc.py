@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from extproc.envoy.config import types as v3
-from extproc.filter import Needs
-from extproc.guard import FRAMING
-from extproc.phases import Direction, Phase
+from extproc.errors import EnvoyError
+from extproc.phases import BodyMode, Phase
 
 if TYPE_CHECKING:
-    from extproc.chain import Chain
+    from extproc.envoy.asked import Asked
     from extproc.envoy.config.options import EnvoyOptions
+    from extproc.filter import Needs
 
-__all__ = ["PROCESSOR", "Asked", "external_processor"]
+__all__ = ["PROCESSOR", "external_processor"]
 
 PROCESSOR = "processor"
 """The cluster of the processor."""
@@ -25,44 +24,25 @@ _RETRY_ON = "cancelled,unavailable,connect-failure,reset,refused-stream"
 _SEND, _SKIP = v3.ext_proc.ProcessingModeHeaderSendMode.SEND, v3.ext_proc.ProcessingModeHeaderSendMode.SKIP
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a chain asks of Envoy.
-
-    Attributes:
-        needs: phases, attributes, metadata, privileges.
-        timeout: seconds that the chain may take to answer one message.
-        anything: there is a filter at all.
-        may_skip: every filter may be left out when it fails, and so may all of them.
-    """
-
-    needs: Needs
-    timeout: float
-    anything: bool
-    may_skip: bool
-
-    @classmethod
-    def of(cls, source: Chain | Needs) -> Asked:
-        """What a chain asks; bare needs are taken for those of filters that must not be left out."""
-        if isinstance(source, Needs):
-            return cls(source, timeout=1.0, anything=source != Needs(), may_skip=False)
-        policies = {link.on_error for link in source.links}
-        return cls(source.needs, source.timeout, anything=bool(source.links), may_skip=policies == {"skip"})
-
-
 def external_processor(asked: Asked, options: EnvoyOptions) -> v3.ext_proc.ExternalProcessor:
-    """The filter's configuration."""
-    needs = asked.needs
+    """The filter's configuration.
+
+    Raises:
+        EnvoyError: a body mode of the options does not suit the chain.
+    """
+    needs, timing = asked.needs, asked.timing(options.message_timeout, options.margin)
+    request_body, response_body = _body_modes(needs, options)
     return v3.ext_proc.ExternalProcessor(
         grpc_service=_grpc_service(),
         failure_mode_allow=asked.may_skip,
-        processing_mode=_processing_mode(asked),
+        processing_mode=_processing_mode(asked, request_body, response_body),
         request_attributes=sorted(needs.request_attributes),
         response_attributes=sorted(needs.response_attributes),
-        message_timeout=timedelta(seconds=asked.timeout + options.margin),
-        allow_mode_override=needs.can_shrink,  # whose filters do not want a body in an exchange spare Envoy the work
+        message_timeout=timedelta(seconds=timing.message_timeout),
+        max_message_timeout=timedelta(seconds=timing.max_message_timeout) if timing.max_message_timeout else None,
         stat_prefix=options.stat_prefix,
-        mutation_rules=_mutation_rules(needs),
+        mutation_rules=_mutation_rules(asked),
+        allow_mode_override=needs.can_shrink(request_body, response_body),
         metadata_options=_metadata_options(needs),
     )
 
@@ -84,43 +64,46 @@ def _grpc_service() -> v3.core.GrpcService:
     )
 
 
-def _processing_mode(asked: Asked) -> v3.ext_proc.ProcessingMode:
+def _body_modes(needs: Needs, options: EnvoyOptions) -> tuple[BodyMode, BodyMode]:
+    """How the bodies of request and response are to be sent."""
+    return (
+        _body_mode(needs, Phase.REQUEST_BODY, options.request_body_mode),
+        _body_mode(needs, Phase.RESPONSE_BODY, options.response_body_mode),
+    )
+
+
+def _body_mode(needs: Needs, phase: Phase, chosen: BodyMode | None) -> BodyMode:
+    if chosen is None or phase not in needs.phases:
+        return needs.body_mode(phase)
+    if chosen is BodyMode.STREAMED and phase not in needs.pieces:
+        raise EnvoyError(
+            f"{phase.value}_mode cannot be STREAMED: a filter wants the body whole, and by then its headers would have "
+            "left; use FULL_DUPLEX_STREAMED"
+        )
+    return chosen
+
+
+def _processing_mode(asked: Asked, request_body: BodyMode, response_body: BodyMode) -> v3.ext_proc.ProcessingMode:
     """Exactly what the chain needs, and the headers of every direction of which it needs anything."""
-    phases, asks_for = asked.needs.phases, asked.needs.asks_for
-    response = any(phase.direction is Direction.RESPONSE for phase in phases)
+    asks_for, modes = asked.needs.asks_for, v3.ext_proc.ProcessingModeBodySendMode
     return v3.ext_proc.ProcessingMode(
         request_header_mode=_SEND if asked.anything else _SKIP,
-        response_header_mode=_SEND if response else _SKIP,
-        request_body_mode=_body_mode(asked.needs, Phase.REQUEST_BODY),
-        response_body_mode=_body_mode(asked.needs, Phase.RESPONSE_BODY),
+        response_header_mode=_SEND if asked.response_headers else _SKIP,
+        request_body_mode=modes(request_body.value),
+        response_body_mode=modes(response_body.value),
         request_trailer_mode=_SEND if asks_for(Phase.REQUEST_TRAILERS) else _SKIP,
         response_trailer_mode=_SEND if asks_for(Phase.RESPONSE_TRAILERS) else _SKIP,
     )
 
 
-def _body_mode(needs: Needs, phase: Phase) -> v3.ext_proc.ProcessingModeBodySendMode:
-    return v3.ext_proc.ProcessingModeBodySendMode(needs.body_mode(phase).value)
-
-
-def _mutation_rules(needs: Needs) -> v3.common.HeaderMutationRules:
+def _mutation_rules(asked: Asked) -> v3.common.HeaderMutationRules:
     """Privileges, and a second line of defence behind the SDK's own guard."""
+    requires = asked.needs.requires
     return v3.common.HeaderMutationRules(
-        allow_all_routing=True if "routing" in needs.requires else None,
-        allow_envoy=True if "envoy_headers" in needs.requires else None,
-        disallow_expression=v3.matcher.RegexMatcher(regex=_forbidden(needs)),
+        allow_all_routing=True if "routing" in requires else None,
+        allow_envoy=True if "envoy_headers" in requires else None,
+        disallow_expression=v3.matcher.RegexMatcher(regex=asked.untouchable),
     )
-
-
-def _forbidden(needs: Needs) -> str:
-    """Headers that nobody may touch.
-
-    Not in the list: ``proxy-*``, which a filter may remove, and content-length wherever the SDK has to keep it true to
-    a changed body.
-    """
-    names = {name for name in FRAMING if not name.startswith("proxy-")}
-    if needs.phases & {Phase.REQUEST_BODY, Phase.RESPONSE_BODY}:
-        names.discard("content-length")
-    return "|".join(sorted(names))
 
 
 def _metadata_options(needs: Needs) -> v3.ext_proc.MetadataOptions | None:
@@ -132,4 +115,6 @@ def _metadata_options(needs: Needs) -> v3.ext_proc.MetadataOptions | None:
 
 
 def _namespaces(names: frozenset[str]) -> v3.ext_proc.MetadataOptionsMetadataNamespaces | None:
-    return v3.ext_proc.MetadataOptionsMetadataNamespaces(untyped=sorted(names)) if names else None
+    """A namespace has values of both kinds, and a filter may use either."""
+    listed = sorted(names)
+    return v3.ext_proc.MetadataOptionsMetadataNamespaces(untyped=listed, typed=listed) if names else None

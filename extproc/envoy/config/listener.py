@@ -10,7 +10,7 @@ from extproc.envoy.config.ext_proc import external_processor
 from extproc.envoy.config.text import to_any
 
 if TYPE_CHECKING:
-    from extproc.envoy.config.ext_proc import Asked
+    from extproc.envoy.asked import Asked
     from extproc.envoy.config.options import EnvoyOptions, Route
 
 __all__ = ["INGRESS", "UPSTREAM", "listener"]

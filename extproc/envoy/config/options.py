@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from extproc.envoy.asked import MARGIN
 from extproc.envoy.plain_http import split_address
 from extproc.errors import EnvoyError
+from extproc.phases import BodyMode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["EnvoyOptions", "Layout", "Route", "is_ip", "upstream_address"]
 
@@ -21,6 +23,7 @@ health-checked and shared by many Envoys."""
 
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _RESERVED = ("processor", "upstream")
+_BODY_MODES = (BodyMode.BUFFERED, BodyMode.FULL_DUPLEX_STREAMED, BodyMode.STREAMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,13 @@ class EnvoyOptions:
             streams over endpoints, not over processes behind one of them.
         margin: seconds that Envoy waits longer for an answer than the chain may take, so that the chain's own timeout,
             and with it each filter's failure policy, comes first.
-        buffer_limit: bytes of a body that Envoy holds; a filter that wants whole bodies gets none larger than this.
+        message_timeout: seconds after which Envoy gives a processor up that says nothing at all; by default, what the
+            chain may take and the margin. Where it is shorter, hooks that have to wait ask Envoy for more time, and the
+            processor has to know: see `extproc serve --message-timeout`.
+        request_body_mode: how Envoy sends request bodies, if the chain wants them: BUFFERED, FULL_DUPLEX_STREAMED or
+            STREAMED. By default BUFFERED if a filter wants them whole, else FULL_DUPLEX_STREAMED.
+        response_body_mode: the same for responses.
+        buffer_limit: bytes of a body that Envoy holds; with BUFFERED, larger ones are refused.
         edge: clients are strangers: their ``x-request-id`` and ``x-envoy-*`` are replaced, their ``x-forwarded-for`` is
             appended to, and header names with an underscore are refused. False behind a proxy of your own, and where a
             replay is to arrive as it was recorded.
@@ -74,7 +83,10 @@ class EnvoyOptions:
     upstream: str = "127.0.0.1:8080"
     routes: tuple[Route, ...] = ()
     processors: tuple[str, ...] = ("127.0.0.1:9002",)
-    margin: float = 0.25
+    margin: float = MARGIN
+    message_timeout: float | None = None
+    request_body_mode: BodyMode | None = None
+    response_body_mode: BodyMode | None = None
     buffer_limit: int = 1024 * 1024
     edge: bool = True
     trailers: bool = False
@@ -87,6 +99,11 @@ class EnvoyOptions:
             raise EnvoyError(f"{self.layout!r} is no layout: there are {' and '.join(get_args(Layout))}")
         if self.margin < 0 or self.buffer_limit <= 0:
             raise EnvoyError(f"margin ({self.margin}) and buffer_limit ({self.buffer_limit}) are positive")
+        if self.message_timeout is not None and self.message_timeout <= 0:
+            raise EnvoyError(f"message_timeout is a positive number of seconds, not {self.message_timeout}")
+        for mode in (self.request_body_mode, self.response_body_mode):
+            if mode is not None and mode not in _BODY_MODES:
+                raise EnvoyError(f"no filter can count on bodies that come {mode.name}: use {_names(_BODY_MODES)}")
         for address in (self.listen, self.admin):
             if not is_ip(split_address(address)[0]):
                 raise EnvoyError(f"Envoy listens on IP addresses, which {address!r} is not: use 127.0.0.1 or 0.0.0.0")
@@ -128,6 +145,10 @@ def is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _names(modes: Iterable[BodyMode]) -> str:
+    return ", ".join(mode.name for mode in modes)
 
 
 def _check_route(route: Route) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from extproc.envoy.asked import Asked
 from extproc.envoy.model.options import (
     ForwardRules,
     MetadataOptions,
@@ -13,14 +14,13 @@ from extproc.envoy.model.options import (
     RouteCacheAction,
 )
 from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
-from extproc.guard import FRAMING, Limits
-from extproc.phases import Direction, Phase
+from extproc.guard import Limits
+from extproc.phases import Phase
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.envoy.model.per_route import PerRoute
     from extproc.envoy.model.quirks import Quirk
-    from extproc.filter import Needs
 
 __all__ = ["ExtProcConfig"]
 
@@ -74,13 +74,14 @@ class ExtProcConfig:
     @classmethod
     def for_chain(cls, chain: Chain) -> ExtProcConfig:
         """The configuration that ``extproc envoy config`` writes for `chain`."""
-        policies = {link.on_error for link in chain.links}
+        asked = Asked.of(chain)
+        mode = _mode(asked)
         return cls(
-            mode=_mode(chain),
-            rules=_rules(chain.needs),
-            failure_mode_allow=policies == {"skip"},
-            message_timeout=chain.timeout + _MARGIN,
-            allow_mode_override=chain.needs.can_shrink,
+            mode=mode,
+            rules=_rules(asked),
+            failure_mode_allow=asked.may_skip,
+            message_timeout=asked.timing().message_timeout,
+            allow_mode_override=asked.needs.can_shrink(mode.request_body, mode.response_body),
             request_attributes=tuple(sorted(chain.needs.request_attributes)),
             response_attributes=tuple(sorted(chain.needs.response_attributes)),
             metadata_options=MetadataOptions(
@@ -89,33 +90,26 @@ class ExtProcConfig:
         )
 
 
-_MARGIN = 0.25
-"""Seconds that Envoy waits longer than the chain may take: the chain's own failure policies come first."""
-
-
-def _mode(chain: Chain) -> ProcessingMode:
-    phases = chain.needs.phases
+def _mode(asked: Asked) -> ProcessingMode:
     return ProcessingMode(
-        request_headers=bool(chain.links),
-        response_headers=any(phase.direction is Direction.RESPONSE for phase in phases),
-        request_body=chain.needs.body_mode(Phase.REQUEST_BODY),
-        response_body=chain.needs.body_mode(Phase.RESPONSE_BODY),
-        request_trailers=chain.needs.asks_for(Phase.REQUEST_TRAILERS),
-        response_trailers=chain.needs.asks_for(Phase.RESPONSE_TRAILERS),
+        request_headers=asked.anything,
+        response_headers=asked.response_headers,
+        request_body=asked.needs.body_mode(Phase.REQUEST_BODY),
+        response_body=asked.needs.body_mode(Phase.RESPONSE_BODY),
+        request_trailers=asked.needs.asks_for(Phase.REQUEST_TRAILERS),
+        response_trailers=asked.needs.asks_for(Phase.RESPONSE_TRAILERS),
     )
 
 
-def _rules(needs: Needs) -> MutationRules:
-    """Privileges, and framing headers out of reach; content-length only where no body is edited."""
-    forbidden = {name for name in FRAMING if not name.startswith("proxy-")}
-    if needs.phases & {Phase.REQUEST_BODY, Phase.RESPONSE_BODY}:
-        forbidden.discard("content-length")
+def _rules(asked: Asked) -> MutationRules:
+    """Privileges, and framing headers out of reach."""
     return MutationRules(
-        allow_all_routing="routing" in needs.requires,
-        allow_envoy="envoy_headers" in needs.requires,
-        disallow_expression="|".join(sorted(forbidden)),
+        allow_all_routing="routing" in asked.needs.requires,
+        allow_envoy="envoy_headers" in asked.needs.requires,
+        disallow_expression=asked.untouchable,
     )
 
 
 def _namespaces(names: frozenset[str]) -> Namespaces | None:
-    return Namespaces(untyped=tuple(sorted(names))) if names else None
+    listed = tuple(sorted(names))
+    return Namespaces(untyped=listed, typed=listed) if names else None
