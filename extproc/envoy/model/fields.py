@@ -52,7 +52,7 @@ class Fields:
     def append(self, name: str, value: bytes) -> None:
         """Adds an occurrence at the end; a single-valued field is joined with a comma, where it stands."""
         key = self._key(name)
-        if key in self._inline or key.startswith(":"):
+        if key in self._inline:
             for index, (item, old) in enumerate(self.items):
                 if item == key:
                     self.items[index] = (key, b",".join(part for part in (old, value) if part))
@@ -106,8 +106,8 @@ _RESPONSE = """
 """
 
 _INLINE = {
-    Kind.REQUEST: frozenset((_BOTH + _REQUEST).split()),
-    Kind.RESPONSE: frozenset((_BOTH + _RESPONSE).split()),
+    Kind.REQUEST: frozenset((_BOTH + _REQUEST).split()) | {":authority", ":method", ":path", ":scheme"},
+    Kind.RESPONSE: frozenset((_BOTH + _RESPONSE).split()) | {":status"},
     Kind.REQUEST_TRAILERS: frozenset[str](),
     Kind.RESPONSE_TRAILERS: frozenset({"grpc-message", "grpc-status"}),
 }

@@ -39,7 +39,8 @@ def local_reply(
         _edit(headers, edits)
         headers.put(":status", b"%d" % status)  # whatever the edits made of it
     if _is_grpc(request):
-        _describe_grpc(headers, _GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status, body)
+        message = b"" if request.get(":method") == b"HEAD" else body
+        _describe_grpc(headers, _GRPC_STATUS.get(status, 2) if grpc_status is None else grpc_status, message)
         return HttpMessage(headers.items)
     _describe(headers, body)
     bodiless = not body or request.get(":method") == b"HEAD"

@@ -100,6 +100,12 @@ SCENARIOS = [
     ),
     Scenario("immediate-to-grpc-without-a-body", HEADERS, on(RQH, answer_now(403)), _GRPC),
     Scenario(
+        "immediate-to-grpc-by-head",
+        HEADERS,
+        on(RQH, answer_now(403, body=b"no")),
+        get("/a", ("content-type", b"application/grpc"), method="HEAD"),
+    ),
+    Scenario(
         "immediate-grpc-status-for-a-client-that-is-not-grpc",
         HEADERS,
         on(RQH, answer_now(403, body=b"no", grpc_status=7)),
