@@ -359,9 +359,10 @@ class Connection:
         largest = self.limits.frame_bytes
         while end - at >= FRAME_HEADER_BYTES and not self.over:
             head, flags, stream_id = read_header(data, at)
+            length = head >> 8
             start = at + FRAME_HEADER_BYTES
-            after = start + (head >> 8)
-            if head >> 8 > largest:
+            after = start + length
+            if length > largest:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
             if after > end:
                 break
