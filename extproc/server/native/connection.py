@@ -300,6 +300,11 @@ class Connection:
         """Whether a message may not fit into what is left of a window, of which up to half is owed."""
         return size > self.limits.stream_window >> 1
 
+    def is_crowded(self, size: int) -> bool:
+        """Whether half of the window is taken, and so many bytes may still come on top of it."""
+        crowded = self.receive_window < self.limits.connection_window >> 1
+        return crowded and self.prepaid + size <= self.limits.large_message_bytes
+
     def owe(self, size: int) -> None:
         """Lets the peer send so many bytes again; it is told once that is half of the window."""
         self.owed += size

@@ -38,6 +38,7 @@ class ServerStream:
         receive_window: bytes of DATA that the peer may send.
         owed: consumed bytes that the peer may send again, but has not been told of.
         prepaid: bytes that the peer was told to send again before they were consumed.
+        unread: bytes of whole messages that the receiver still holds.
         due: bytes that the content-length still promises; None: it promised nothing.
         inbox: what takes pieces of messages; None: nothing has arrived in pieces.
         outbox: what waits to be sent; None: nothing does.
@@ -57,6 +58,7 @@ class ServerStream:
         "receive_window",
         "receiver",
         "send_window",
+        "unread",
     )
 
     receiver: Receiver
@@ -71,7 +73,7 @@ class ServerStream:
         self.over = self.heard = self.answered = False
         self.send_window = connection.initial_send_window
         self.receive_window = connection.limits.stream_window
-        self.owed = self.prepaid = 0
+        self.owed = self.prepaid = self.unread = 0
         self.inbox = self.outbox = None
 
     # What a session does
@@ -113,6 +115,7 @@ class ServerStream:
 
     def consumed(self, size: int) -> None:
         """So many bytes of messages are no longer held by the receiver."""
+        self.unread -= size
         early = self.prepaid
         if early:
             early = min(early, size)
@@ -153,7 +156,9 @@ class ServerStream:
 
     def message(self, message: bytes) -> None:
         """Hands a message over; its prefix is consumed with that."""
+        self.unread += len(message)
         if self.prepaid:
+            self.unread += MESSAGE_PREFIX_BYTES
             self.consumed(MESSAGE_PREFIX_BYTES)
         else:
             self.owed += MESSAGE_PREFIX_BYTES
@@ -185,10 +190,14 @@ class ServerStream:
         return not self.over
 
     def arriving(self, size: int, whole: int) -> None:
-        """So many bytes of a message have arrived: one that is larger than the window needs more of it to complete."""
-        if self._connection.is_large(whole):
+        """So many bytes of a message have arrived: one that is larger than the window needs more of it to complete.
+
+        And where messages of many streams, none of them whole, fill the connection's window, so do all of them.
+        """
+        connection = self._connection
+        if connection.is_large(whole) or (not self.unread and connection.is_crowded(size)):
             self.prepaid += size
-            self._connection.prepaid += size
+            connection.prepaid += size
             self.credit(size)
 
     def credit(self, size: int) -> None:

@@ -148,6 +148,41 @@ def test_a_large_message_whose_stream_is_reset_is_given_back(arrived: int) -> No
     assert (peer.connection.buffered(), peer.connection.prepaid) == (0, 0)
 
 
+def _interleaved(peer: Peer, sizes: dict[int, tuple[int, ...]], limit: int) -> dict[int, int]:
+    """Sends messages on each stream, a piece at a time, as windows allow; gives what could not be sent."""
+    rest = {stream_id: b"".join(message(bytes(size)) for size in each) for stream_id, each in sizes.items()}
+    windows = {0: limit, **dict.fromkeys(sizes, 65_535)}
+    before = 0
+    while before != (before := sum(map(len, rest.values()))):
+        for stream_id in sizes:
+            size = min(10_000, windows[0], windows[stream_id])
+            piece, rest[stream_id] = rest[stream_id][:size], rest[stream_id][size:]
+            windows[0], windows[stream_id] = windows[0] - len(piece), windows[stream_id] - len(piece)
+            for kind, _, about, payload in peer.send(frame(DATA, 0, stream_id, piece) if piece else b""):
+                assert kind == WINDOW_UPDATE
+                windows[about] += int.from_bytes(payload, "big")
+    return {stream_id: len(left) for stream_id, left in rest.items()}
+
+
+def test_many_messages_none_of_them_whole_do_not_shut_the_connections_window() -> None:
+    """They could never be complete if the window were granted only once they are consumed."""
+    peer = Peer(stream_window=65_535, connection_window=100_000)
+    heard = {stream_id: peer.call(stream_id) for stream_id in range(1, 21, 2)}
+    assert _interleaved(peer, dict.fromkeys(heard, (30_000,)), 100_000) == dict.fromkeys(heard, 0)
+    for call in heard.values():
+        assert [len(each) for each in call.messages] == [30_000]
+        call.stream.consumed(30_000)
+    assert peer.connection.buffered() == 0
+
+
+def test_a_stream_whose_messages_nobody_reads_is_held_back_on_a_crowded_connection_too() -> None:
+    peer = Peer(stream_window=65_535, connection_window=100_000)
+    heard = {stream_id: peer.call(stream_id) for stream_id in (1, 3)}
+    left = _interleaved(peer, dict.fromkeys(heard, (30_000,) * 4), 100_000)
+    assert all(left.values())
+    assert peer.connection.buffered() <= 100_000
+
+
 def test_large_messages_cannot_take_more_memory_than_they_may_together() -> None:
     peer = Peer(stream_window=65_535, large_message_bytes=300_000)
     for stream_id in (1, 3, 5):
