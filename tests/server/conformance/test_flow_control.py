@@ -115,10 +115,15 @@ async def test_a_long_answer_stops_at_the_end_of_the_window_and_goes_on_with_it(
         assert _received(peer) > 100_000
 
 
-async def test_frames_are_no_longer_than_the_client_takes_them() -> None:
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "as the window opens"])
+async def test_frames_are_no_longer_than_the_client_takes_them(at_once: bool) -> None:
     async with serving() as front, greeted(front.addresses[0], (Setting.INITIAL_WINDOW_SIZE, 1 << 20)) as peer:
-        peer.send(window_update(0, 1 << 20))
+        if at_once:
+            peer.send(window_update(0, 1 << 20))
         await _download(peer)
+        if not at_once:
+            await peer.until(lambda _: _received(peer) == DEFAULT_WINDOW)
+            peer.send(window_update(0, 1 << 20))
         peer.send(data(1, b"", END_STREAM))
         await peer.until(lambda frame: frame.ends_stream)
         assert max(len(frame.payload) for frame in peer.seen) <= DEFAULT_FRAME_SIZE
