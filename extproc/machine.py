@@ -14,7 +14,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from extproc.answers import UNCHANGED, going_on, pieces, without_length
+from extproc.answers import going_on, pieces, without_length
 from extproc.body import BodyPipeline
 from extproc.budget import Budget
 from extproc.content import has_no_content, new_body
@@ -270,9 +270,7 @@ class ExchangeMachine:
         phase = message.phase
         flow, rule, side = self._flow(phase.direction), RULES[phase, self._mode(phase.direction)], self._side(phase)
         if lane.replaced:
-            if not flow.carried:
-                self._give(lane, UNCHANGED[phase])
-            return
+            return  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers
         stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
         if lane.held is not None:
@@ -318,7 +316,7 @@ class ExchangeMachine:
     def _on_trailers(self, message: Message, lane: Lane, *, unseen: bool) -> Steps[None]:
         phase, side = message.phase, self._side(message.phase)
         flow, rule = self._flow(phase.direction), RULES[phase, self._mode(phase.direction)]
-        if lane.replaced and flow.carried:
+        if lane.replaced:
             return
         side._trailers = Headers(message.headers, message.size)
         stage = Stage(lane, phase, rule, side, side._trailers, message.headers, side._body)

@@ -117,6 +117,33 @@ async def test_a_condition_that_does_not_hold_spares_envoy_the_rest_of_the_excha
         assert (reply.status, reply.value("x-seen"), stats["stream_msgs_sent"]) == (200, None, 1)
 
 
+class Instead(Filter):
+    async def on_request_headers(self, exchange: Exchange) -> None:
+        await asyncio.sleep(0.1)  # the body comes meanwhile, where Envoy does not wait with it
+        exchange.request.body = b"instead"
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+@pytest.mark.parametrize("mode", ["STREAMED", "FULL_DUPLEX_STREAMED", "BUFFERED"])
+async def test_of_a_body_that_was_replaced_nothing_is_answered(mode: str, ahead: bool) -> None:
+    edit = with_modes(mode, send_body_without_waiting_for_header_response=ahead and mode == "STREAMED")
+    async with behind_envoy(Instead(), edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=[b"he", b"llo"], trailers=[(b"x-t", b"1")])
+
+        (request,) = gateway.upstream.requests
+        assert (request.content, reply.status) == (b"instead", 200)
+
+
+@pytest.mark.parametrize("body", [[b"hello"], [b"he", b"llo"], [b"z" * 300_000] * 2], ids=len)
+async def test_bodies_that_envoy_sends_ahead_of_our_answer_are_answered_in_order(body: list[bytes]) -> None:
+    edit = with_modes("STREAMED", send_body_without_waiting_for_header_response=True)
+    async with behind_envoy(Patient(), Shout(), upstream=PlainReply(body=body), edit=edit) as gateway:
+        reply = await gateway.send("POST", "/", body=body)
+
+        (request,) = gateway.upstream.requests
+        assert (request.content, reply.content) == (b"".join(body), b"".join(body).upper())
+
+
 class Patient(Filter):
     async def on_request_headers(self, exchange: Exchange) -> None:
         await asyncio.sleep(0.4)
