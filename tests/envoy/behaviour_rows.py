@@ -169,6 +169,9 @@ THEMES: dict[str, tuple[str, dict[str, str]]] = {
             "immediate-disabled": "answers with it; `disable_immediate_response`",
             "LocalHeadersOnlyRequestAndResponseWithBody": "gives a response in pieces (`streamed_immediate_response`)",
             "LocalResponseWhereTheBodyIsBuffered": "gives a response in pieces, where the request's body is `BUFFERED`",
+            "FinishLocalResponseWithIncomplereRequestWithBodyDuplex": (
+                "gives a response in pieces in full duplex, while the request is under way"
+            ),
             "SpuriousResponse-to-response-headers": "gives a response in pieces when asked about the response",
             "LocalResponseThatIsNotFinished": "begins a response in pieces and does not end it",
         },

@@ -24,7 +24,7 @@ from extproc.envoy.model import (
     StringMatch,
 )
 from extproc.messages import Abort, RawHeaders
-from extproc.phases import BodyMode, Part, Phase
+from extproc.phases import BodyMode, Direction, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.answers import answer_now, beside, more_time, say, stream, stream_now, unchanged
 from tests.envoy.listeners import Setting
@@ -267,12 +267,14 @@ _ILLEGAL: tuple[Action, ...] = (
 
 
 @st.composite
-def _actions(draw: st.DrawFn, phase: Phase, mode: BodyMode) -> Action:
+def _actions(draw: st.DrawFn, phase: Phase, config: ExtProcConfig) -> Action:
+    mode = config.mode.request_body if phase.direction is Direction.REQUEST else config.mode.response_body
     kind = draw(st.integers(0, 19))
     if kind >= 18:
         return draw(st.sampled_from(_ILLEGAL))
     if kind == 17:
-        return draw(st.one_of(st.sampled_from(Phase).map(unchanged), st.sampled_from(_PIECES), st.just(more_time(1.0))))
+        pieces = st.sampled_from(_PIECES) if _may_reply_in_pieces(config) else st.just(more_time(1.0))
+        return draw(st.sampled_from(Phase).map(unchanged) | pieces | st.just(more_time(1.0)))
     if phase.part is Part.BODY and (mode is _DUPLEX) == (kind < 15):
         return stream(phase, draw(st.sampled_from((b"", b"piece", b"P"))), end=draw(st.booleans()))
     answer = draw(_commons(phase))
@@ -285,11 +287,13 @@ def _actions(draw: st.DrawFn, phase: Phase, mode: BodyMode) -> Action:
     return answer
 
 
-def _doings(phase: Phase, mode: ProcessingMode) -> st.SearchStrategy[Turns]:
-    body_mode = mode.request_body if phase.value.startswith("request") else mode.response_body
-    turn = st.lists(_actions(phase, body_mode), min_size=1, max_size=1) | st.lists(
-        _actions(phase, body_mode), max_size=2
-    )
+def _may_reply_in_pieces(config: ExtProcConfig) -> bool:
+    """In full duplex Envoy 1.40 then sends an unfinished request on, and its response after the one it has begun."""
+    return config.mode.request_body is not _DUPLEX and not config.allow_mode_override and not config.per_route
+
+
+def _doings(phase: Phase, config: ExtProcConfig) -> st.SearchStrategy[Turns]:
+    turn = st.lists(_actions(phase, config), min_size=1, max_size=1) | st.lists(_actions(phase, config), max_size=2)
     return st.lists(turn, min_size=1, max_size=3).map(lambda turns: Turns(tuple(turns)))
 
 
@@ -297,11 +301,11 @@ def _doings(phase: Phase, mode: ProcessingMode) -> st.SearchStrategy[Turns]:
 
 
 @st.composite
-def _moves(draw: st.DrawFn, mode: ProcessingMode) -> tuple[Move, ...]:
+def _moves(draw: st.DrawFn, config: ExtProcConfig) -> tuple[Move, ...]:
     if draw(st.booleans()):
         return (Send(ALL_PARTS), Reply(ALL_PARTS))
     phase = draw(st.sampled_from(Phase))
-    says = st.builds(lambda action: Say((action,)), _actions(phase, mode.request_body))
+    says = st.builds(lambda action: Say((action,)), _actions(phase, config))
     steps: st.SearchStrategy[list[Move]] = st.lists(
         st.one_of(
             st.builds(Send, st.integers(1, 2)),
@@ -320,15 +324,14 @@ def _moves(draw: st.DrawFn, mode: ProcessingMode) -> tuple[Move, ...]:
 def scenarios(draw: st.DrawFn, settings: Sequence[Setting]) -> Scenario:
     """An exchange at one of the listeners."""
     setting = draw(st.sampled_from(settings))
-    mode = setting.config.mode
     request = draw(_requests())
     phases = draw(st.lists(st.sampled_from(Phase), unique=True, max_size=3))
     return Scenario(
         "found",
         setting.config,
-        {phase: draw(_doings(phase, mode)) for phase in phases},
+        {phase: draw(_doings(phase, setting.config)) for phase in phases},
         request,
         draw(_responses(request)),
-        moves=draw(_moves(mode)),
+        moves=draw(_moves(setting.config)),
         http2=setting.http2,
     )
