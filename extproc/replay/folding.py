@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from extproc.messages import Abort, Continue, Immediate, Message, Output, Piece, the_answer
+from extproc.messages import Abort, Continue, HeaderEdit, Immediate, Message, Output, Piece, the_answer
 from extproc.phases import FLOWS, BodyMode, Direction, Part, Phase
 from extproc.replay.capture import CapturedMessage
 
@@ -78,10 +78,26 @@ def _one_direction(own: list[Said]) -> list[CapturedMessage]:
                 continue
             message = replace(message, body=b"".join(body.message.body for body in bodies))
             given = b"".join(output.body for output in outputs if isinstance(output, Piece))
-            answer: Answer | None = Continue(message.phase, body=None if given == message.body else given)
+            answer: Answer | None = Continue(message.phase)
+            if given != message.body:
+                answer = Continue(message.phase, _length(own, given), body=given)
         else:
-            answer = answers.get(message.phase, Continue(message.phase))
+            answer = _with_length(answers.get(message.phase, Continue(message.phase)))
         folded.append(CapturedMessage(message, end if is_last and end is not None else answer, item.now, item.number))
         if isinstance(answer, Continue) and answer.replace:
             break  # what came of the old body was dropped
     return folded
+
+
+def _with_length(answer: Answer) -> Answer:
+    """An answer that leaves content-length, which only a body in pieces has to lose."""
+    if not isinstance(answer, Continue) or "content-length" not in answer.remove_headers:
+        return answer
+    return replace(answer, remove_headers=tuple(name for name in answer.remove_headers if name != "content-length"))
+
+
+def _length(own: Sequence[Said], body: bytes) -> tuple[HeaderEdit, ...]:
+    """Keeps it true to a changed body, where there is one."""
+    if not any(name == "content-length" for item in own for name, _ in item.message.headers):
+        return ()
+    return (HeaderEdit("content-length", b"%d" % len(body)),)
