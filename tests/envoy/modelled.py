@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from extproc.envoy.model import EnvoyModel, Exchange, HttpMessage, over_http1
+from extproc.envoy.model import Close, EnvoyModel, Exchange, HttpMessage, over_http1
 from extproc.envoy.model.http2 import over_http2
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
@@ -60,6 +60,8 @@ class _ModelStage:
         services = [said.grpc_service for said in scenario.config.per_route if said.grpc_service is not None]
         self._unreachable = services[-1:] == [NOBODY]
         self._left = False
+        self._ended = False
+        """The processor has ended the stream, whether or not that still means anything to Envoy."""
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
 
@@ -125,7 +127,7 @@ class _ModelStage:
         heard, self._heard = self._heard, []
         stream = self.exchange._filter.stream
         reached = bool(stream.counters["streams_started"]) and not self._unreachable
-        return Moment(move, heard, self.upstream, self.client, hung_up=reached and not stream.is_open)
+        return Moment(move, heard, self.upstream, self.client, hung_up=reached and (self._ended or not stream.is_open))
 
     async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
         unsent = self.exchange.request.sent.headers is None
@@ -165,10 +167,13 @@ class _ModelStage:
         """The processor does something, all of it in one go."""
         exchange, request = self.exchange, self.exchange.request
         unsent = unsent or request.sent.headers is None
+        stream = exchange._filter.stream
+        if stream.is_open and any(isinstance(action, Abort | Close) for action in actions):
+            self._ended = True
         exchange.answer([as_read(action) for action in actions])
         if unsent and request.closed:
             self._unreached = True
-        if not exchange._filter.stream.is_open:  # what was said in the same go was not yet on its way
+        if not stream.is_open:  # what was said in the same go was not yet on its way
             exchange.said.clear()
 
 
