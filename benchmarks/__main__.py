@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from functools import partial
+from os import cpu_count, getloadavg
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,8 @@ def main(names: list[str]) -> int:
             rows = asyncio.run(PARTS[name](partial(_tell, status, name)))
         if rows:
             console.print(table(name, rows))
-            write({name: rows})
-    page.write()
+            write({name: rows, "machine": [{"cores": cpu_count(), "load": round(getloadavg()[0], 1)}]})
+            page.write()
     console.print(f"{monotonic() - start:.0f} s; written to benchmarks/results.json and docs/performance.md")
     return 0
 

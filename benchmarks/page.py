@@ -23,14 +23,20 @@ _HEAD = """\
 
 # Performance
 
-What a filter costs, measured through a real Envoy. Every number is from one run of `make bench` on one machine, and
-what counts is the **ratio** to what one would write by hand with `grpc.aio`: the same answer, no SDK. The machine's own
-speed, and whatever else it does, drops out of a ratio; it does not drop out of microseconds.
+What a filter costs, measured through a real Envoy. Every number is from `make bench` on one machine, and what counts
+is the **ratio** to what one would write by hand with `grpc.aio`: the same answer, no SDK. The machine's own speed drops
+out of a ratio; it does not drop out of microseconds.
 
 ![CPU per exchange, as a ratio to a bare grpc.aio servicer](performance.svg)
 
 The dashed bar was **not measured in this run**: it is grpc-go as measured elsewhere (35 to 60 µs where `grpc.aio` took
 400 to 460 µs on the same machine). `make bench` has no Go tool chain to measure it with.
+"""
+
+_MACHINE = """\
+The machine had {cores} cores, and at the end of the run a load of {load}. The benchmark by itself makes a load of about
+3: the further above that, the busier the machine was with other work, and the less do microseconds and latencies mean.
+Wake-ups then find cold caches, which costs a processor that does little in each of them the most, so ratios suffer too.
 """
 
 _NOTES = {
@@ -98,7 +104,7 @@ _METHOD = """\
 def files() -> dict[Path, str]:
     """The page and its plot, as they have to be."""
     sections = read()
-    parts = [_HEAD]
+    parts = [_HEAD, *(_MACHINE.format(**machine) for machine in sections.get("machine", []))]
     parts += [f"{_NOTES[name]}\n{_table(name, sections[name])}" for name in TABLES if name in sections]
     return {
         _DOCS / "performance.md": "\n".join([*parts, _METHOD]),
