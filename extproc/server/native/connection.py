@@ -98,7 +98,7 @@ class Connection:
         block: a header block that is not complete.
         last_id: the highest number of a stream that the peer has opened.
         refuse_above: streams above it are not looked at: the peer was told that the connection ends.
-        resets: numbers of streams that we have reset, and of which the peer may not know yet.
+        resets: numbers of streams that we have reset, and whether the peer may yet do the same.
         gaps: numbers below `last_id` that were skipped.
         prelude: what our next header block must begin with.
         waiting: streams that have something to send, and a window for it.

@@ -103,7 +103,9 @@ def _on_rst_stream(connection: Connection, stream_id: int, flags: int, payload: 
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "RST_STREAM on an idle stream")
     stream = connection.streams.get(stream_id)
     if stream is None:
-        if not connection.resets.pop(stream_id, False):  # Envoy resets what we have reset, once
+        if connection.resets.get(stream_id):
+            connection.resets[stream_id] = False  # Envoy resets what we have reset, once
+        else:
             connection.spend("late_frames")
         return
     if not stream.answered:

@@ -102,6 +102,12 @@ _STATES = [
         _ResetOnce(),
     ),
     case(
+        "reset once by each side",
+        "5.4.2: one RST_STREAM is enough",
+        _MALFORMED + rst_stream(1) + priority(1, on=1),
+        _ResetOnce(),
+    ),
+    case(
         "no RST_STREAM for RST_STREAM",
         "5.4.2: an endpoint must not send RST_STREAM in response to RST_STREAM",
         post(1) + rst_stream(1, Code.PROTOCOL_ERROR),
