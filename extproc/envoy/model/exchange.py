@@ -61,7 +61,7 @@ class Exchange:
         self._expected: list[tuple[float, int, Deed]] = []
         """What the processor will do, by when."""
         self._number = count()
-        self._progress = self.response.sent.progress
+        self._progress: tuple[bool, int, bool] = self.response.sent.progress
         self._idle_since = 0.0
         self._idle_timeout = config.stream_idle_timeout
 
