@@ -12,6 +12,7 @@ from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainRequest, Upstream, send
 from extproc.server import FrontName, new_front
+from extproc.server.bounds import Bounds
 
 EXCHANGES = 300
 AT_ONCE = 8
@@ -31,7 +32,7 @@ async def test_no_exchange_is_lost_when_connections_end_for_their_age(front: Fro
     todo = iter(range(EXCHANGES))
     async with (
         Upstream() as upstream,
-        new_front(chain, front=front, max_connection_age=0.1, stall=None) as entered,
+        new_front(chain, front=front, max_connection_age=0.1, bounds=Bounds(stall=None)) as entered,
     ):
         options = EnvoyOptions(
             listen="127.0.0.1:0",
