@@ -30,7 +30,7 @@ def _differences(expected: Observed, seen: Observed) -> Iterator[str]:
             return
         for line in _in_moment(one, other):
             yield f"move {index}, {one.move}: {line}"
-    for name in ("details", "counters", "metadata"):
+    for name in ("details", "counters", "metadata", "calls"):
         yield from _unlike(name, getattr(expected, name), getattr(seen, name))
     if any(moment.upstream for moment in expected.moments):
         yield from _unlike("cluster", expected.cluster, seen.cluster)

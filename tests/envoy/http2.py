@@ -26,15 +26,14 @@ from extproc.envoy.plain_http import split_address
 from extproc.messages import RawHeaders
 from tests.envoy.received import COMPLETE, RESET, Data, Part, Received, Stir
 
-__all__ = ["PREFACE", "Http2Client", "Http2Link", "Http2Upstream", "exchange"]
+__all__ = ["Http2Client", "Http2Link", "Http2Upstream", "exchange"]
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADER = 9
 _FRAME_BYTES = 16 * 1024
 _LARGEST_WINDOW = 2**31 - 1
 _FIRST_WINDOW = 65535
 _REPLENISH = 2**24
-_CANCEL = 8
 
 
 class Http2Link(asyncio.Protocol):
@@ -69,10 +68,6 @@ class Http2Link(asyncio.Protocol):
         self._waiting += [(stream, piece, end and index == len(pieces) - 1) for index, piece in enumerate(pieces)]
         self._flush()
 
-    def send_reset(self, stream: int, code: int = _CANCEL) -> None:
-        self._waiting = deque(item for item in self._waiting if item[0] != stream)
-        self._write(RstStreamFrame(stream, error_code=code))
-
     def leave(self) -> None:
         """Closes the connection, whatever is under way on it."""
         if self._transport is not None:
@@ -98,7 +93,7 @@ class Http2Link(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if self._client:
-            transport.write(PREFACE)
+            transport.write(_PREFACE)
         self._write(SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: _LARGEST_WINDOW}))
         self._write(WindowUpdateFrame(0, window_increment=_LARGEST_WINDOW - _FIRST_WINDOW))
 
@@ -109,8 +104,8 @@ class Http2Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._stir()
         self._early += data
-        if self._buffer is None and len(self._early) >= len(PREFACE):
-            self._early, self._buffer = self._early[len(PREFACE) :], b""
+        if self._buffer is None and len(self._early) >= len(_PREFACE):
+            self._early, self._buffer = self._early[len(_PREFACE) :], b""
         if self._buffer is not None:
             self._buffer, self._early = self._buffer + self._early, b""
             self._read()

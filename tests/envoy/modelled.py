@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from extproc.envoy.model import Close, EnvoyModel, Exchange, HttpMessage, over_http1
+from extproc.envoy.model import Close, EnvoyModel, Exchange, HttpMessage, PerRoute, over_http1
 from extproc.envoy.model.http2 import over_http2
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
@@ -44,6 +44,7 @@ async def modelled(scenario: Scenario) -> Observed:
         cluster=_route(scenario.request, stage.exchange.request.sent.message() if outcome.route_cleared else None),
         counters=outcome.counters,
         metadata=_left(outcome.metadata),
+        calls=[_call(scenario.config.per_route)] if stage.reached else [],
     )
 
 
@@ -68,6 +69,11 @@ class _ModelStage:
     @property
     def details(self) -> str:
         return self.exchange.details.replace(*_BY_WHOM) if self._unreachable else self.exchange.details
+
+    @property
+    def reached(self) -> bool:
+        """Whether the processor has been told anything."""
+        return bool(self.exchange._filter.stream.counters["streams_started"]) and not self._unreachable
 
     @property
     def client(self) -> Received:
@@ -126,8 +132,9 @@ class _ModelStage:
     def moment(self, move: str) -> Moment:
         heard, self._heard = self._heard, []
         stream = self.exchange._filter.stream
-        reached = bool(stream.counters["streams_started"]) and not self._unreachable
-        return Moment(move, heard, self.upstream, self.client, hung_up=reached and (self._ended or not stream.is_open))
+        return Moment(
+            move, heard, self.upstream, self.client, hung_up=self.reached and (self._ended or not stream.is_open)
+        )
 
     async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
         unsent = self.exchange.request.sent.headers is None
@@ -175,6 +182,16 @@ class _ModelStage:
             self._unreached = True
         if not stream.is_open:  # what was said in the same go was not yet on its way
             exchange.said.clear()
+
+
+def _call(routes: Sequence[PerRoute]) -> dict[str, bytes]:
+    """How a gRPC stream is opened, by what routes say: of each name, the most specific."""
+    call = {":authority": b"processor"}
+    for said in routes:
+        if said.grpc_service is not None:
+            call[":authority"] = said.grpc_service.encode()
+        call |= {name: value.encode() for name, value in said.grpc_initial_metadata}
+    return call
 
 
 def _left(metadata: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -62,7 +62,9 @@ class HeaderAnswers:
             assert state.headers is not None  # noqa: S101 (they are held until they are answered)
             state.headers.remove("content-length")
             state.body_replaced = True
-            if state.leg.held is None:
+            if state.duplex and state.body_begun:
+                state.leg.held = body  # some of the old one has gone to the processor, and nobody looks how large it is
+            elif state.leg.held is None:
                 state.leg.hold_more(body)
             else:
                 state.leg.hold_instead(body)

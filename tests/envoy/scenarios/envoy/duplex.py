@@ -7,7 +7,7 @@ from extproc.messages import Abort, Message
 from extproc.phases import BodyMode
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.answers import answer_now, say, stream, unchanged
-from tests.envoy.moves import ALL_PARTS, Reply, Say, Send, stepwise
+from tests.envoy.moves import ALL_PARTS, Reply, Say, Send, stepwise, whole
 from tests.envoy.scenario import (
     RQB,
     RQH,
@@ -209,6 +209,18 @@ SCENARIOS = [
         {},
         TRAILED_POST,
         moves=(Send(), Say((unchanged(RST),)), Send(ALL_PARTS), Reply(ALL_PARTS)),
+    ),
+    *(
+        Scenario(
+            f"DuplexStreamed{phase.direction.value.title()}ReplacedOverTheLimit-{how}",
+            config("all", body=_DUPLEX, buffer_limit=10),
+            {phase: [say(phase, body=b"longer body", replace=True)]},
+            post(b"abc", chunked=True),
+            reply(body=b"abc", chunked=True),
+            moves=moves,
+        )
+        for phase in (RQH, RSH)
+        for how, moves in {"at-once": whole(), "step-by-step": stepwise(2, 2)}.items()
     ),
     Scenario(
         "DuplexStreamedEndBeforeTrailers",
