@@ -95,6 +95,7 @@ class _Play:
         self._exchange = exchange
         self._piecewise = piecewise
         self._coming = _parts(exchange, Direction.REQUEST, request)
+        self._direction = Direction.REQUEST
         self._forwarded = False
 
     def play(self) -> Generator[Step, Resumed, Outcome]:
@@ -116,32 +117,33 @@ class _Play:
                 if not isinstance(response, HttpMessage):
                     return replace(exchange.outcome(), client=None, details="")
                 self._coming = _parts(exchange, Direction.RESPONSE, response)
+                self._direction = Direction.RESPONSE
             elif not exchange.wait():
                 break
         outcome = exchange.outcome()
         return outcome if self._forwarded else replace(outcome, upstream=None)
 
     def _come(self, *, whole: bool = False) -> bool:
-        """Lets the next part come, or all; whether there was one."""
+        """Lets the next part come, or all that Envoy reads; whether there was one."""
         came = False
-        for _ in self._coming:
+        while self._exchange.reads(self._direction) and next(self._coming, False):
             came = True
             if not whole:
                 break
         return came
 
 
-def _parts(exchange: Exchange, direction: Direction, message: HttpMessage) -> Iterator[None]:
+def _parts(exchange: Exchange, direction: Direction, message: HttpMessage) -> Iterator[bool]:
     """Lets a message come, part by part. No bytes before trailers are nothing at all."""
     exchange.headers(direction, message.headers, end=message.ends_with_headers)
-    yield
+    yield True
     for chunk in message.chunks:
         if chunk:
             exchange.data(direction, chunk, end=False)
-            yield
+            yield True
     if message.trailers is not None:
         exchange.trailers(direction, message.trailers)
-        yield
+        yield True
     elif message.chunks:
         exchange.data(direction, b"", end=True)
-        yield
+        yield True
