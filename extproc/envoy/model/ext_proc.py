@@ -10,6 +10,7 @@ from extproc.envoy.model.arrivals import Arrivals
 from extproc.envoy.model.asking import Asking
 from extproc.envoy.model.errors import MutationFailedError, SpuriousError
 from extproc.envoy.model.grpc_codes import GRPC_CODES
+from extproc.envoy.model.hearing import heard
 from extproc.envoy.model.local_reply import immediate_reply, local_reply
 from extproc.envoy.model.local_streaming import LocalStreaming
 from extproc.envoy.model.mutation import Mutation
@@ -18,7 +19,7 @@ from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.requests import Requests
 from extproc.envoy.model.state import CallbackState, ProcessorState
 from extproc.envoy.model.stream import Stream
-from extproc.envoy.model.values import Close, Said, Unhandled
+from extproc.envoy.model.values import Close
 from extproc.messages import Abort, Continue, Immediate
 from extproc.phases import BodyMode, Direction, Part
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
     from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
-    from extproc.envoy.model.values import Context, Deed, HttpMessage, Streamed
+    from extproc.envoy.model.values import Context, Deed, HttpMessage, Said, Streamed
     from extproc.phases import Phase
 
 __all__ = ["ExtProc"]
@@ -99,9 +100,9 @@ class ExtProc:
         elif isinstance(deed, Abort):
             self._aborted(deed)
         elif not self._config.observability_mode:
-            self._heard(_said(deed))
+            self._take_in(heard(deed))
 
-    def _heard(self, said: Said) -> None:
+    def _take_in(self, said: Said) -> None:
         states = tuple(self.states.values())
         if said.timeout_override is not None:
             granted = extend_timeout(self._config, states, said.timeout_override, self._clock.now)
@@ -260,9 +261,3 @@ class ExtProc:
         headers = self._request.leg.headers
         assert headers is not None  # noqa: S101 (an exchange begins with them)
         return headers
-
-
-def _said(deed: Continue | Immediate | Unhandled | Said) -> Said:
-    if isinstance(deed, Said):
-        return deed
-    return Said() if isinstance(deed, Unhandled) else Said(deed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from extproc.messages import Abort, Continue, Immediate
+from extproc.messages import Continue, Immediate, Output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,8 +137,8 @@ class Said:
     """``server_window_update``: bytes added downstream to sidestream, and upstream to sidestream."""
 
 
-Deed: TypeAlias = Continue | Immediate | Abort | Close | Unhandled | Said
-"""One thing that a processor does, legal or not."""
+Deed: TypeAlias = Output | Close | Unhandled | Said
+"""One thing that a processor does: ours, or one of its own mind, which may do what is not legal."""
 
 
 @dataclass(frozen=True, slots=True)
