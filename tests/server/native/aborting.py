@@ -60,7 +60,7 @@ class Left:
 
     Attributes:
         gauges: what the front says that it holds.
-        objects: streams and sessions that are still alive.
+        objects: streams and sessions that are still alive, and were not there before.
         tasks: tasks that were not there before.
     """
 
@@ -143,7 +143,7 @@ async def one_connection(address: str, rng: random.Random) -> None:
 async def abort_at_random(exchanges: int, seed: int = 1) -> Left:
     """Runs so many exchanges, and looks at what is left."""
     rng = random.Random(seed)
-    before = len(asyncio.all_tasks())
+    before, others = len(asyncio.all_tasks()), alive()
     # Every other stream comes to nothing: what is tested is what becomes of it, not that the client is thrown out.
     limits = Http2Limits(resets=Rate(STREAMS_A_CONNECTION, 0))
     async with NativeFront(Chain([Sometimes()]), http2=limits) as front:
@@ -156,6 +156,11 @@ async def abort_at_random(exchanges: int, seed: int = 1) -> Left:
             await asyncio.sleep(0.01)
         while len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.01)
-        gc.collect()
-        alive = sum(isinstance(each, (ServerStream, Session)) for each in gc.get_objects())
-        return Left(front.gauges(), alive, len(asyncio.all_tasks()) - before)
+        ours = [each for each in alive() if not any(each is other for other in others)]
+        return Left(front.gauges(), len(ours), len(asyncio.all_tasks()) - before)
+
+
+def alive() -> list[ServerStream | Session]:
+    """The streams and sessions of this process, be they of other tests."""
+    gc.collect()
+    return [each for each in gc.get_objects() if isinstance(each, (ServerStream, Session))]
