@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc import BodyMode, Chain, Exchange, Filter, PhaseError, Response, Use
-from extproc.messages import Abort, Immediate, RawHeaders
-from extproc.phases import Direction
+from extproc.messages import Abort, Immediate, Protocol, RawHeaders
+from extproc.phases import Direction, Phase
 from tests.acting import acting_with
 from tests.carrying import IN_ALL, Passed, Replied, carry
+from tests.envoy_side import body, go, request
 
 LINE: dict[Direction, RawHeaders] = {
     Direction.REQUEST: [(":method", b"POST"), (":path", b"/"), (":authority", b"a"), (":scheme", b"http")],
@@ -254,6 +255,16 @@ def test_who_is_not_shown_the_body_fails(
     else:
         assert got == Immediate(500, details="extproc.blind.error")
     assert f"set {direction.value}_body_mode to BUFFERED" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["guard", "rot"])
+def test_a_part_of_a_body_is_not_taken_for_the_whole(name: str) -> None:
+    """In BUFFERED_PARTIAL, Envoy lets the rest of a large body pass unseen."""
+    partial = Protocol(BodyMode.BUFFERED_PARTIAL, BodyMode.BUFFERED_PARTIAL)
+    chain = Chain([Use(FILTERS[name](Direction.REQUEST), name="blind")])
+    beginning = body(Phase.REQUEST_BODY, b"ab", end=False)
+    _, answers = go(chain, request(method="POST", end=False, protocol=partial), beginning)
+    assert answers[1] == Immediate(500, details="extproc.blind.error")
 
 
 @both_ways
