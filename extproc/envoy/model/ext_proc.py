@@ -9,7 +9,6 @@ from extproc.envoy.model.answers import Answers
 from extproc.envoy.model.arrivals import Arrivals
 from extproc.envoy.model.asking import Asking
 from extproc.envoy.model.errors import MutationFailedError, SpuriousError
-from extproc.envoy.model.grpc_codes import GRPC_CODES
 from extproc.envoy.model.hearing import heard
 from extproc.envoy.model.local_reply import immediate_reply, local_reply
 from extproc.envoy.model.local_streaming import LocalStreaming
@@ -20,6 +19,7 @@ from extproc.envoy.model.requests import Requests
 from extproc.envoy.model.state import CallbackState, ProcessorState
 from extproc.envoy.model.stream import Stream
 from extproc.envoy.model.values import Close
+from extproc.grpc_codes import GRPC_CODES
 from extproc.messages import Abort, Continue, Immediate
 from extproc.phases import BodyMode, Direction, Part
 

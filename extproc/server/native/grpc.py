@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from urllib.parse import quote_from_bytes
 
+from extproc.grpc_codes import GRPC_CODES
 from extproc.server.native.headers import encode, fault_of_request, fault_of_trailers
 
 if TYPE_CHECKING:
@@ -57,30 +58,7 @@ OK_TRAILERS: Final = encode([(b"grpc-status", b"0")])
 
 _LONGEST_MESSAGE = 1024
 _UNCOMPRESSED: Final = encode([(b"grpc-accept-encoding", b"identity")])
-_STATUS = {
-    name: b"%d" % number
-    for number, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
+_STATUS = {name: b"%d" % number for number, name in enumerate(GRPC_CODES)}
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
 _UNIT = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _CONTENT_TYPE = re.compile(rb"application/grpc(\+proto)?[ \t]*(;.*)?", re.IGNORECASE)
