@@ -15,6 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
+from extproc.trace import Event
+
 if TYPE_CHECKING:
     from extproc.exchange import Exchange
 
@@ -109,6 +111,8 @@ class _InTurn(Awaitable[Any]):
             self._close(coroutine)
         except Exception as end:
             if task.cancelling() > cancelled_before:  # the exchange is over, and the hook made nothing of it
+                if isinstance(end, StopIteration):
+                    self._swallowed("was cancelled and returned")
                 raise asyncio.CancelledError from end
             if isinstance(end, StopIteration):
                 return end.value
@@ -122,12 +126,17 @@ class _InTurn(Awaitable[Any]):
         task.cancel()
 
     def _close(self, coroutine: Coroutine[Any, Any, Any]) -> NoReturn:
-        link = self._lane.link
-        name = link.name if link is not None else ""
-        _logger.error("exchange %s: filter %r was cancelled and went on: its hook is closed", self._exchange.id, name)
+        self._swallowed("was cancelled and went on: its hook is closed")
         with suppress(RuntimeError):  # it would not even be closed, and stays where it is
             coroutine.close()
         raise TimeoutError("it was cancelled, and went on")
+
+    def _swallowed(self, what: str) -> None:
+        """A hook that pays no heed to its cancellation holds others up: let whoever watches know."""
+        exchange, link, phase = self._exchange, self._lane.link, self._lane.phase
+        _logger.error("exchange %s: filter %r %s", exchange.id, link.name if link is not None else "", what)
+        if exchange._events is not None and link is not None and phase is not None:
+            exchange._events.append(Event(link.name, phase, "swallow", note=what))
 
 
 async def _limited(awaitable: Awaitable[_T], limit: asyncio.Timeout) -> _T:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.clock import Clock
     from extproc.guard import Limits
-    from extproc.messages import Typed
+    from extproc.messages import Namespaced, Typed
     from extproc.phases import Direction
     from extproc.trace import Event
 
@@ -39,7 +39,7 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
 
     __slots__ = ("_exchange", "_in", "typed")
 
-    def __init__(self, exchange: Exchange, received: Mapping[str, Mapping[str, Any]], typed: Typed) -> None:
+    def __init__(self, exchange: Exchange, received: Namespaced, typed: Typed) -> None:
         """Takes what Envoy sent."""
         self._exchange = exchange
         self._in = received
@@ -119,7 +119,7 @@ class Exchange:
     _request: Request | None = None
     _response: Response | None = None
     _response_begun = False  # the client may have the beginning of it
-    _metadata: Metadata | None = None
+    _metadata: tuple[Namespaced, Typed] = ({}, {})  # what Envoy sent, untyped and typed
     _random: random.Random | None = None
     _joined: frozenset[int] = frozenset()  # the filters whose condition held
     _events: list[Event] | None = None
@@ -163,9 +163,7 @@ class Exchange:
     @property
     def metadata(self) -> Metadata:
         """Envoy's dynamic metadata, to read and to `emit`."""
-        if self._metadata is None:
-            self._metadata = Metadata(self, {}, {})
-        return self._metadata
+        return Metadata(self, *self._metadata)  # not kept: the two would hold each other
 
     @property
     def response(self) -> Response:

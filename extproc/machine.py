@@ -20,7 +20,7 @@ from extproc.budget import Budget
 from extproc.content import has_no_content, new_body
 from extproc.driving import drive
 from extproc.errors import PhaseError
-from extproc.exchange import Exchange, Metadata
+from extproc.exchange import Exchange
 from extproc.headers import Headers
 from extproc.hooks import advance, complete, failed, resume, run
 from extproc.http import Request, Response
@@ -223,7 +223,7 @@ class ExchangeMachine:
         if message.attributes:
             exchange.attributes.update(message.attributes)
         if message.metadata or message.typed_metadata:
-            exchange._metadata = Metadata(exchange, message.metadata, message.typed_metadata)
+            exchange._metadata = message.metadata, message.typed_metadata
         if message.observability:
             exchange.watched = True
         elif message.protocol is not None:

@@ -33,13 +33,13 @@ class Event:
 
     Attributes:
         action: it edited, it answered the client itself, or it failed and its policy let (``skip``) or did not let
-            (``deny``) the exchange go on.
-        note: the details of the response, or the error's sentence.
+            (``deny``) the exchange go on; or it was cancelled and swallowed that.
+        note: the details of the response, the error's sentence, or what it did once it was cancelled.
     """
 
     filter: str
     phase: Phase
-    action: Literal["edit", "respond", "skip", "deny"]
+    action: Literal["edit", "respond", "skip", "deny", "swallow"]
     changes: tuple[Change, ...] = ()
     note: str = ""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from extproc.exchange import Metadata
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ class Twin:
         twin._request = None if original._request is None else _copied(original._request)
         twin._response = None if original._response is None else _copied(original._response)
         twin._random = copy.copy(original._random)
-        if original._metadata is not None:
-            twin._metadata = Metadata(twin, original._metadata._in, original._metadata.typed)
 
     def adopt(self) -> None:
         """Brings what the hook did into the original exchange. The copy can be edited no more."""

@@ -14,6 +14,7 @@ from extproc.answers import UNCHANGED
 from extproc.driving import drive, wait
 from extproc.machine import ExchangeMachine
 from extproc.messages import Immediate
+from extproc.trace import Event
 from tests.acting import acting
 from tests.envoy_side import converse, go, request
 from tests.jumping_loop import LoopClock, run
@@ -99,6 +100,31 @@ def test_a_hook_that_cleans_up_is_let_do_so(caplog: pytest.LogCaptureFixture) ->
 def test_a_hook_may_answer_when_its_time_is_up() -> None:
     _, [answer] = go(Chain([acting(on_request_headers=falls_back)]), request())
     assert answer.status == 203
+
+
+@pytest.mark.parametrize("hook", [swallows, cannot_be_closed, falls_back])
+def test_whoever_watches_sees_a_swallowed_cancellation(hook: Callable[..., Any]) -> None:
+    seen: list[Event] = []
+
+    async def leave() -> None:
+        chain = Chain([Use(acting(on_request_headers=hook), name="stubborn")])
+        machine = ExchangeMachine(chain, "x-1", clock=LoopClock(), trace=True)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(converse(machine, request()))
+            await asyncio.sleep(0)
+            task.cancel()
+        seen.extend(machine.events or [])
+
+    run(leave())
+    went_on = "returned" if hook is falls_back else "went on: its hook is closed"
+    assert seen == [Event("stubborn", Phase.REQUEST_HEADERS, "swallow", note=f"was cancelled and {went_on}")]
+
+
+@pytest.mark.parametrize("hook", [cleans_up, swallows])
+def test_cleaning_up_when_the_time_is_up_is_no_swallowing(hook: Callable[..., Any]) -> None:
+    machine, _ = go(Chain([acting(on_request_headers=hook)]), request())
+    actions = [event.action for event in machine.events or []]
+    assert actions == (["deny"] if hook is cleans_up else ["swallow", "deny"])
 
 
 @pytest.mark.parametrize("hook", [falls_back, swallows])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import weakref
 from typing import Any
 
 import pytest
@@ -137,6 +138,14 @@ def test_metadata_of_envoy_is_read_by_namespace() -> None:
     go(chain, request(metadata={"jwt": {"sub": "me"}}))
     go(chain, request())
     assert seen == [({"jwt": {"sub": "me"}}, 1), ({}, 0)]
+
+
+def test_an_exchange_whose_metadata_was_read_leaves_nothing_to_the_garbage_collector() -> None:
+    exchange = Exchange("x-1", SystemClock())
+    assert exchange.metadata.get("theirs") is None
+    gone = weakref.ref(exchange)
+    del exchange
+    assert gone() is None
 
 
 def test_metadata_cannot_be_emitted_after_the_end() -> None:

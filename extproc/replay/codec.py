@@ -43,7 +43,7 @@ _T = TypeVar("_T")
 _Object = dict[str, Any]
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_ACTIONS = ("edit", "respond", "skip", "deny")
+_ACTIONS = ("edit", "respond", "skip", "deny", "swallow")
 
 
 # Writing
