@@ -138,7 +138,7 @@ class ExtProc:
         if not (alone and taken and waiting and request.duplex and request.send_trailers):
             return False
         request.deadline = None
-        self.answers.headers.tell_ahead(request, CallbackState.HEADERS)
+        self.answers.headers.tell_ahead(request)
         return True
 
     def _take(self, said: Said) -> None:

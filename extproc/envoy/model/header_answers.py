@@ -85,7 +85,7 @@ class HeaderAnswers:
             state.go_on()
             return True
         if state.duplex:
-            self.tell_ahead(state, CallbackState.STREAMED_BODY)
+            self._tell_body(state, CallbackState.STREAMED_BODY)
             state.go_on()
             return True
         if state.body_mode is BodyMode.BUFFERED_PARTIAL:
@@ -94,10 +94,14 @@ class HeaderAnswers:
         return self._tell_trailers(state)
 
     def _tell_whole_body(self, state: ProcessorState) -> bool:
-        """All of it is here: told whole, in whatever mode; unless the processor has been told of some already."""
+        """All of it is here: told whole, in whatever mode; unless the processor has been told of some already.
+
+        Where that has just become full duplex, trailers are told when some of the body is answered; without a body,
+        never: Envoy waits for an answer to trailers that it has not told of.
+        """
         leg = state.leg
         if state.duplex:
-            self.tell_ahead(state, state.callback)
+            self._tell_body(state, state.callback)
             return True
         if state.callback is not CallbackState.IDLE:
             self._tell_held(state, end=leg.trailers is None)
@@ -114,13 +118,16 @@ class HeaderAnswers:
             state.choke_over_limit()
             self._asking.ask_body(state, data, CallbackState.STREAMED_BODY, end=end)
 
-    def tell_ahead(self, state: ProcessorState, callback: CallbackState) -> None:
-        """Full duplex has just begun: tells whatever has been held until then."""
+    def tell_ahead(self, state: ProcessorState) -> None:
+        """Full duplex begins before the headers are answered: tells whatever has been held until then."""
+        self._tell_body(state, CallbackState.HEADERS)
+        if state.leg.trailers is not None:
+            self._asking.ask_trailers(state, state.leg.trailers)
+
+    def _tell_body(self, state: ProcessorState, callback: CallbackState) -> None:
         leg = state.leg
         if leg.held is not None:
             self._asking.ask_body(state, leg.release(), callback, end=leg.arrived and leg.trailers is None)
-        if leg.trailers is not None:
-            self._asking.ask_trailers(state, leg.trailers)
 
     def _collect_partial(self, state: ProcessorState) -> None:
         if state.leg.held:

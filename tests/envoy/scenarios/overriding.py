@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from extproc.envoy.model import HeaderMode, ModeOverride
 from extproc.messages import Message
 from extproc.phases import BodyMode
@@ -15,7 +17,9 @@ from tests.envoy.scenario import (
     RQT,
     RSB,
     RSH,
+    RST,
     TRAILED_POST,
+    TRAILED_REPLY,
     Scenario,
     Script,
     config,
@@ -31,6 +35,8 @@ _STEPS = (Send(), Send(), _REST)
 _BUFFERED = ModeOverride(request_body=BodyMode.BUFFERED)
 _DUPLEX = ModeOverride(request_body=BodyMode.FULL_DUPLEX_STREAMED, request_trailers=HeaderMode.SEND)
 _DUPLEX_RESPONSE = ModeOverride(response_body=BodyMode.FULL_DUPLEX_STREAMED, response_trailers=HeaderMode.SEND)
+_DUPLEX_BODIES = ModeOverride(request_body=BodyMode.FULL_DUPLEX_STREAMED, response_body=BodyMode.FULL_DUPLEX_STREAMED)
+_DUPLEX_ALL = replace(_DUPLEX_BODIES, request_trailers=HeaderMode.SEND, response_trailers=HeaderMode.SEND)
 
 
 def _alone(mode: ModeOverride) -> ProcessingResponse:
@@ -133,6 +139,27 @@ SCENARIOS = [
             ("whole", _POST, (Send(ALL_PARTS), _REST)),
             ("trailed", TRAILED_POST, (Send(ALL_PARTS), _REST)),
             ("half", split(post(b"aaabbb", chunked=True), 3), (Send(2), Send(), _REST)),
+        )
+    ),
+    *(
+        Scenario(
+            f"override-to-duplex-with-trailers-here-{part}-{what}-{then}",
+            _MAY,
+            {headers: [beside(unchanged(headers), mode=mode)], body: [], trailers: []},
+            replace(TRAILED_POST, chunks=chunks),
+            replace(TRAILED_REPLY, chunks=chunks),
+            moves=(Send(ALL_PARTS), _REST, *(Say((answer,)) for answer in answers), _REST),
+        )
+        for part, headers, body, trailers in (("request", RQH, RQB, RQT), ("response", RSH, RSB, RST))
+        for what, chunks, mode in (
+            ("bodiless", (), _DUPLEX_ALL),
+            ("whole", (b"hello",), _DUPLEX_ALL),
+            ("whole-and-skipped", (b"hello",), _DUPLEX_BODIES),
+        )
+        for then, answers in (
+            ("in-order", (stream(body, b"new"), say(trailers, ("x-n", b"1")))),
+            ("trailers-first", (say(trailers, ("x-n", b"1")),)),
+            ("ended", (stream(body, b"new", end=True),)),
         )
     ),
     Scenario(
