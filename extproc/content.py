@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from extproc.lane import Stage
     from extproc.messages import RawHeaders
 
-__all__ = ["has_no_content", "new_body"]
+__all__ = ["has_no_content", "is_whole", "new_body"]
 
 _NO_CONTENT = (b"204", b"304")
 
@@ -22,6 +22,11 @@ _NO_CONTENT = (b"204", b"304")
 def has_no_content(exchange: Exchange, headers: RawHeaders) -> bool:
     """Whether a response with these headers carries no content."""
     return _status(headers) in _NO_CONTENT or exchange.request.method == "HEAD"
+
+
+def is_whole(headers: RawHeaders, body: bytes) -> bool:
+    """Whether nothing can follow these bytes: Envoy breaks off a message that is longer than its content-length."""
+    return [value for name, value in headers if name == "content-length"] == [b"%d" % len(body)]
 
 
 def new_body(exchange: Exchange, stage: Stage) -> bytes | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from extproc.answers import going_on, pieces, without_length
 from extproc.body import BodyPipeline
 from extproc.budget import Budget
-from extproc.content import has_no_content, new_body
+from extproc.content import has_no_content, is_whole, new_body
 from extproc.driving import drive
 from extproc.errors import PhaseError
 from extproc.exchange import Exchange
@@ -47,6 +47,10 @@ _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RES
 _HEADERS_OF = {Direction.REQUEST: Phase.REQUEST_HEADERS, Direction.RESPONSE: Phase.RESPONSE_HEADERS}
 _HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
 _GONE = "it has left already; edit it in an earlier phase"
+_PERHAPS_A_PART = (
+    "this may be only a part of the body, and Envoy lets the rest of it pass: set the body mode to BUFFERED or "
+    "FULL_DUPLEX_STREAMED in Envoy's ext_proc filter (in BUFFERED_PARTIAL, what has trailers needs a content-length)"
+)
 
 _logger = logging.getLogger("extproc.machine")
 
@@ -280,8 +284,8 @@ class ExchangeMachine:
         end = flow.whole or message.end_of_stream
         if verdict is None and pipeline is not None:
             _open(stage)
-            if flow.partial and not message.end_of_stream:
-                verdict = pipeline.refuse(stage, "only a part of the body came, and Envoy lets the rest of it pass")
+            if flow.partial and not message.end_of_stream and not is_whole(stage.headers, message.body):
+                verdict = pipeline.refuse(stage, _PERHAPS_A_PART)
             if verdict is None:
                 verdict = yield from pipeline.push(stage, message.body, end=end)
         if verdict is not None:

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc import BodyMode, Chain, Exchange, Filter, PhaseError, Response, Use
-from extproc.messages import Abort, Immediate, Protocol, RawHeaders
-from extproc.phases import Direction, Phase
+from extproc.messages import Abort, Immediate, RawHeaders
+from extproc.phases import Direction
 from tests.acting import acting_with
 from tests.carrying import IN_ALL, Passed, Replied, carry
-from tests.envoy_side import body, go, request
 
 LINE: dict[Direction, RawHeaders] = {
     Direction.REQUEST: [(":method", b"POST"), (":path", b"/"), (":authority", b"a"), (":scheme", b"http")],
@@ -257,14 +256,27 @@ def test_who_is_not_shown_the_body_fails(
     assert f"set {direction.value}_body_mode to BUFFERED" in caplog.text
 
 
+@both_ways
 @pytest.mark.parametrize("name", ["guard", "rot"])
-def test_a_part_of_a_body_is_not_taken_for_the_whole(name: str) -> None:
-    """In BUFFERED_PARTIAL, Envoy lets the rest of a large body pass unseen."""
-    partial = Protocol(BodyMode.BUFFERED_PARTIAL, BodyMode.BUFFERED_PARTIAL)
-    chain = Chain([Use(FILTERS[name](Direction.REQUEST), name="blind")])
-    beginning = body(Phase.REQUEST_BODY, b"ab", end=False)
-    _, answers = go(chain, request(method="POST", end=False, protocol=partial), beginning)
-    assert answers[1] == Immediate(500, details="extproc.blind.error")
+@pytest.mark.parametrize("length", [None, b"1", b"3"])
+def test_a_part_of_a_body_is_not_taken_for_the_whole(
+    length: bytes | None, name: str, direction: Direction, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In BUFFERED_PARTIAL, Envoy lets the rest of a large body pass; it says the same of a whole one with trailers."""
+    chain = Chain([Use(FILTERS[name](direction), name="blind")])
+    headers = LINE[direction] + ([] if length is None else [("content-length", length)])
+    got = carry(chain, BodyMode.BUFFERED_PARTIAL, direction, headers, [b"a", b"b"], SUM)
+    assert got == Immediate(500, details="extproc.blind.error")
+    assert "set the body mode to BUFFERED or FULL_DUPLEX_STREAMED" in caplog.text
+
+
+@both_ways
+def test_it_is_the_whole_where_content_length_says_so(direction: Direction) -> None:
+    """Envoy holds a message to its content-length."""
+    headers: RawHeaders = [*LINE[direction], ("content-length", b"2")]
+    chain = Chain([FILTERS["upper"](direction)])
+    got = carry(chain, BodyMode.BUFFERED_PARTIAL, direction, headers, [b"a", b"b"], SUM)
+    assert got == Passed(headers, b"AB", SUM)
 
 
 @both_ways
