@@ -38,6 +38,8 @@ _BACKLOG = 1024
 _AGE_JITTER = 0.1
 """So that the connections of a fleet do not end together."""
 _READ_BYTES = 256 * 1024
+_CHURN = 4 * 1024 * 1024
+"""Bytes that come and go while bodies are on their way."""
 _LAST_WORDS = 2.0
 """Seconds after the grace in which connections still get to close properly."""
 
@@ -112,6 +114,7 @@ class NativeFront:
             max_message_bytes=max_message_bytes,
         )
         self._buffer = memoryview(bytearray(_READ_BYTES))
+        _keep_memory()
         self._protocols: set[Http2Protocol] = set()
         self._empty = asyncio.Event()
         self._exits = AsyncExitStack()
@@ -221,3 +224,11 @@ class NativeFront:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._empty.wait()
+
+
+def _keep_memory() -> None:
+    """Has glibc keep what is freed: it gives back what is more than twice the largest block that was ever freed.
+
+    At first that is 256 KiB, so that every chunk of a body would get its pages from the kernel, one fault for each.
+    """
+    bytes(_CHURN)
