@@ -19,6 +19,7 @@ from extproc.server.native.unserved import NOBODY, Plain, Unread
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
+    from extproc.server.native.frames import Payload
     from extproc.server.native.grpc import Call
 
 __all__ = ["Block", "on_continuation", "on_headers", "priority_fault"]
@@ -31,7 +32,7 @@ class Block:
 
     __slots__ = ("content", "fault", "flags", "frames", "stream_id")
 
-    def __init__(self, stream_id: int, flags: int, content: bytes, fault: StreamFault | None) -> None:
+    def __init__(self, stream_id: int, flags: int, content: Payload, fault: StreamFault | None) -> None:
         self.stream_id = stream_id
         self.flags = flags
         self.content = bytearray(content)
@@ -39,7 +40,7 @@ class Block:
         self.frames = 0
 
 
-def on_headers(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def on_headers(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.2."""
     fault: StreamFault | None = None
     if flags & (PADDED | PRIORITIZED):
@@ -53,12 +54,12 @@ def on_headers(connection: Connection, stream_id: int, flags: int, payload: byte
     if stream_id == 0:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "HEADERS on stream 0")
     if flags & END_HEADERS:
-        _complete(connection, stream_id, flags, payload, fault)
+        _complete(connection, stream_id, flags, bytes(payload), fault)
     else:
         connection.begin_block(Block(stream_id, flags, payload, fault))
 
 
-def on_continuation(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def on_continuation(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.10."""
     block = connection.block
     if block is None or block.stream_id != stream_id:
@@ -74,7 +75,7 @@ def on_continuation(connection: Connection, stream_id: int, flags: int, payload:
         _complete(connection, stream_id, block.flags, bytes(block.content), block.fault)
 
 
-def priority_fault(stream_id: int, payload: bytes) -> StreamFault | None:
+def priority_fault(stream_id: int, payload: Payload) -> StreamFault | None:
     """RFC 7540, section 5.3.1, which RFC 9113 has dropped: a stream cannot depend on itself."""
     if len(payload) >= PRIORITY_BYTES and int.from_bytes(payload[:4], "big") & LARGEST_STREAM_ID == stream_id:
         return StreamFault(ErrorCode.PROTOCOL_ERROR, "a stream depends on itself")

@@ -1,6 +1,7 @@
 """`Connection`: the server's end of an HTTP/2 connection (RFC 9113), without I/O.
 
 Bytes go in through `receive`; what they ask for is called right there; the bytes to be written are fetched with `take`.
+The beginning of a frame that is not complete stays outside: it goes in again with what comes next.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 
     from extproc.server.native.blocks import Block
     from extproc.server.native.flow import Waiter
+    from extproc.server.native.frames import Payload
     from extproc.server.native.grpc import Open
     from extproc.server.native.limits import Http2Limits
+    from extproc.server.native.messages import Messages
     from extproc.server.native.received import Handler
     from extproc.server.native.streams import ServerStream
 
@@ -82,6 +85,7 @@ class Connection:
         host: where the connection lives.
         streams: those that are open, by number.
         over: a GOAWAY for an error has been sent, or the connection is gone; whatever comes is ignored.
+        cut_off: the beginning of a frame; it has to be received again, with what follows it.
         heard: something came since this was last set to False.
         initial_send_window: what a new stream of ours may send.
         send_window: bytes of DATA that the peer takes on all streams.
@@ -103,6 +107,7 @@ class Connection:
         prelude: what our next header block must begin with.
         waiting: streams that have something to send, and a window for it.
         deadlines: when streams have to end.
+        borrowers: hold parts of what is being received.
         out: what is to be written.
     """
 
@@ -135,7 +140,7 @@ class Connection:
             lambda fields: call_of(fields, methods), list_bytes=limits.header_bytes, keep=limits.header_cache
         )
         self._preface = PREFACE
-        self._rest = b""
+        self.cut_off = b""
         self._receiving = False
         self._paused = False
         self.handlers: tuple[Handler, ...] = BEGINNING
@@ -148,6 +153,7 @@ class Connection:
         self._allowances: dict[str, Allowance] = {}
         self.waiting: dict[ServerStream, None] = {}
         self.deadlines: dict[ServerStream, float] = {}
+        self.borrowers: set[Messages] = set()
         self.out: list[bytes | memoryview] = [
             settings(
                 {
@@ -172,8 +178,8 @@ class Connection:
         """A header block has begun and is not complete."""
         return self.block is not None
 
-    def receive(self, data: bytes) -> None:
-        """Takes what the peer has sent."""
+    def receive(self, data: Payload) -> None:
+        """Takes what the peer has sent, and what was `cut_off` before it; keeps no part of `data` itself."""
         if self.over:
             return
         self.heard = True
@@ -181,7 +187,7 @@ class Connection:
         try:
             if self._preface:
                 data = self._without_preface(data)
-            self._rest = self._frames(self._rest + data if self._rest else data)
+            self.cut_off = self._frames(data)
         except ConnectionFault as fault:
             self.fail(fault)
         except Exception:
@@ -189,6 +195,10 @@ class Connection:
             self.fail(ConnectionFault(ErrorCode.INTERNAL_ERROR, "internal error"))
         finally:
             self._receiving = False
+            if self.borrowers:
+                for inbox in self.borrowers:
+                    inbox.settle()
+                self.borrowers.clear()
 
     def take(self) -> bytes:
         """What is to be written."""
@@ -273,13 +283,13 @@ class Connection:
 
     # The streams' side
 
-    def emit(self, data: bytes) -> None:
+    def emit(self, *data: bytes | memoryview) -> None:
         """Has bytes written."""
         if self.over:
             return
         if not self.out and not self._receiving:
             self.host.wake()
-        self.out.append(data)
+        self.out += data
 
     def headers(self, stream_id: int, block: bytes, flags: int) -> bytes:
         """A HEADERS frame: no block of ours is near the size of the smallest frame."""
@@ -345,12 +355,12 @@ class Connection:
         self.block = None
         self.handlers = ALWAYS
 
-    def answered(self, ping: bytes) -> None:
+    def answered(self, ping: Payload) -> None:
         """A ping of ours has come back."""
         if ping == _DRAIN_PING:
             self.refuse_more()
 
-    def _without_preface(self, data: bytes) -> bytes:
+    def _without_preface(self, data: Payload) -> Payload:
         """Takes the preface off, as far as it is there."""
         known = min(len(self._preface), len(data))
         if self._preface[:known] != data[:known]:
@@ -358,7 +368,7 @@ class Connection:
         self._preface = self._preface[known:]
         return data[known:]
 
-    def _frames(self, data: bytes) -> bytes:
+    def _frames(self, data: Payload) -> bytes:
         """Handles all complete frames, and returns what is left."""
         at, end = 0, len(data)
         largest = self.limits.frame_bytes
@@ -377,7 +387,7 @@ class Connection:
                 self.handlers[head & 0xFF](self, stream_id, flags, data[start:after])
             except StreamFault as fault:
                 self._fault(stream_id, fault)
-        return data[at:]
+        return bytes(data[at:])
 
     def advance(self) -> None:
         """Sends what waits, a frame of each stream in turn, as far as windows and the socket allow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from extproc.server.native.errors import ConnectionFault, ErrorCode
 
@@ -31,6 +31,7 @@ __all__ = [
     "SETTINGS",
     "SMALLEST_FRAME",
     "WINDOW_UPDATE",
+    "Payload",
     "Setting",
     "frame",
     "frame_header",
@@ -43,6 +44,9 @@ __all__ = [
     "unpadded",
     "window_update",
 ]
+
+Payload: TypeAlias = bytes | memoryview
+"""What is in a frame: a part of what was read, which is gone once that has been handled. Who keeps it, copies it."""
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What a client says first (section 3.4)."""
@@ -103,7 +107,7 @@ def frame_header(kind: int, flags: int, stream_id: int, length: int) -> bytes:
     return _HEADER.pack(length << 8 | kind, flags, stream_id)
 
 
-def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, flags: int, stream_id: int, payload: Payload = b"") -> bytes:
     """A frame of any type."""
     return _HEADER.pack(len(payload) << 8 | kind, flags, stream_id) + payload
 
@@ -113,7 +117,7 @@ def settings(values: dict[int, int]) -> bytes:
     return frame(SETTINGS, 0, 0, b"".join(_SETTING.pack(*each) for each in values.items()))
 
 
-def ping(payload: bytes, *, ack: bool = False) -> bytes:
+def ping(payload: Payload, *, ack: bool = False) -> bytes:
     """A PING frame; its payload is 8 bytes."""
     return frame(PING, ACK if ack else 0, 0, payload)
 
@@ -133,7 +137,7 @@ def window_update(stream_id: int, increment: int) -> bytes:
     return frame(WINDOW_UPDATE, 0, stream_id, _WORD.pack(increment))
 
 
-def unpadded(payload: bytes) -> bytes:
+def unpadded(payload: Payload) -> Payload:
     """What is in the payload of a padded frame (section 6.1).
 
     Raises:

@@ -113,7 +113,7 @@ class NativeFront:
             counters=self.counters,
             max_message_bytes=max_message_bytes,
         )
-        self._buffer = memoryview(bytearray(_READ_BYTES))
+        self._buffer = memoryview(bytearray(_READ_BYTES + self._http2.frame_bytes))
         _keep_memory()
         self._protocols: set[Http2Protocol] = set()
         self._empty = asyncio.Event()

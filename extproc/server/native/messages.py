@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES
 
 if TYPE_CHECKING:
+    from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["Inbox", "Messages"]
@@ -19,7 +20,7 @@ _PREFIX = struct.Struct(">BI").unpack_from
 class Inbox(Protocol):
     """Takes the content of DATA frames where that is not just one whole message."""
 
-    def feed(self, stream: ServerStream, piece: bytes) -> bool:
+    def feed(self, stream: ServerStream, piece: Payload) -> bool:
         """Takes a piece; whether more of the same must come, so that the inbox is still needed."""
         ...
 
@@ -36,16 +37,17 @@ class Messages:
         held: how many bytes it holds.
     """
 
-    __slots__ = ("_pieces", "_prefix", "_size", "held")
+    __slots__ = ("_borrowed", "_pieces", "_prefix", "_size", "held")
 
     def __init__(self) -> None:
         """Nothing has arrived."""
         self.held = 0
         self._prefix = b""
         self._size = 0  # of the message under way with its prefix; 0: its prefix is not complete
-        self._pieces: list[bytes | bytearray] = []  # of the message: they are copied once, when it is complete
+        self._pieces: list[bytes | bytearray] = []  # of the message, from reads before this one
+        self._borrowed: list[Payload] = []  # what came with this read: it is copied once, into the message
 
-    def feed(self, stream: ServerStream, piece: bytes) -> bool:
+    def feed(self, stream: ServerStream, piece: Payload) -> bool:
         """Hands over every message that is complete."""
         while piece and not stream.over:
             piece = self._more(stream, piece) if self._size else self._begin(stream, piece)
@@ -56,7 +58,19 @@ class Messages:
             return False
         return self.held > 0
 
-    def _begin(self, stream: ServerStream, piece: bytes) -> bytes:
+    def settle(self) -> None:
+        """Copies what has to outlast this read; small pieces into one object: a peer could make us hold many."""
+        piece = b"".join(self._borrowed)
+        self._borrowed.clear()
+        pieces = self._pieces
+        if len(piece) >= _SMALL:
+            pieces.append(piece)
+        elif pieces and isinstance(pieces[-1], bytearray):
+            pieces[-1] += piece
+        elif piece:
+            pieces.append(bytearray(piece))
+
+    def _begin(self, stream: ServerStream, piece: Payload) -> Payload:
         """Takes what belongs to a prefix, and returns the rest."""
         missing = MESSAGE_PREFIX_BYTES - len(self._prefix)
         self._prefix += piece[:missing]
@@ -70,32 +84,25 @@ class Messages:
                     self._complete(stream)
         return piece[missing:]
 
-    def _more(self, stream: ServerStream, piece: bytes) -> bytes:
+    def _more(self, stream: ServerStream, piece: Payload) -> Payload:
         """Takes what belongs to the message under way, and returns the rest."""
         missing = self._size - self.held
-        rest = b""
+        rest: Payload = b""
         if len(piece) > missing:
             piece, rest = piece[:missing], piece[missing:]
         stream.arriving(len(piece), self._size)
-        self._keep(piece)
+        self._borrowed.append(piece)
         self.held += len(piece)
         if self.held == self._size:
             self._complete(stream)
+        else:
+            stream.borrows(self)
         return rest
 
-    def _keep(self, piece: bytes) -> None:
-        """Keeps a piece of the message; small ones in one object, as a peer could else make us hold many."""
-        pieces = self._pieces
-        if len(piece) >= _SMALL:
-            pieces.append(piece)
-        elif pieces and isinstance(pieces[-1], bytearray):
-            pieces[-1] += piece
-        else:
-            pieces.append(bytearray(piece))
-
     def _complete(self, stream: ServerStream) -> None:
-        message = b"".join(self._pieces)
+        message = b"".join((*self._pieces, *self._borrowed))
         self.held = self._size = 0  # before somebody asks what is held
         self._prefix = b""
         self._pieces.clear()
+        self._borrowed.clear()
         stream.message(message)

@@ -42,8 +42,9 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
         Args:
             connect: makes the connection.
-            buffer: what comes is read into it and copied out at once, so that all connections of a loop can share it.
-                asyncio's plain protocols allocate as much for each read, which takes longer than all the rest of it.
+            buffer: what comes is read into it and handled at once, so that all connections of a loop can share it;
+                larger than any frame. asyncio's plain protocols allocate as much for each read, which takes longer
+                than all the rest of it.
             age: seconds after which to end it; None: never.
             admit: whether the peer may stay; asked after its TLS handshake.
             opened: is told when it begins.
@@ -91,14 +92,18 @@ class Http2Protocol(asyncio.BufferedProtocol):
         self._flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's signature)
-        """Where to read to."""
-        return self._buffer[: self._portion.size]
+        """Where to read to: behind what was cut off the last time."""
+        cut_off = self.connection.cut_off
+        start = len(cut_off)
+        if start:
+            self._buffer[:start] = cut_off
+        return self._buffer[start : start + self._portion.size]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Takes what has come, and writes at once all that comes of it."""
-        data = bytes(self._buffer[:nbytes])
+        data = self._buffer[: len(self.connection.cut_off) + nbytes]
         if self._portion.is_small(nbytes):
-            self.connection.receive(data)
+            self.connection.receive(bytes(data))
             self._flush()
             return
         began = self._loop.time()

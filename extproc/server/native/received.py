@@ -33,15 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from extproc.server.native.connection import Connection
+    from extproc.server.native.frames import Payload
 
 __all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler"]
 
-Handler: TypeAlias = "Callable[[Connection, int, int, bytes], None]"
+Handler: TypeAlias = "Callable[[Connection, int, int, Payload], None]"
 
 _PING_BYTES = 8
 
 
-def _on_data(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_data(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.1."""
     size = len(payload)
     connection.receive_window -= size
@@ -83,7 +84,7 @@ def _data_on_closed(connection: Connection, stream_id: int, size: int) -> None:
     connection.check_closed(stream_id)
 
 
-def _on_priority(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_priority(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.3: obsolete, and still sent."""
     connection.spend("priorities")
     if stream_id == 0:
@@ -95,7 +96,7 @@ def _on_priority(connection: Connection, stream_id: int, flags: int, payload: by
         raise fault
 
 
-def _on_rst_stream(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_rst_stream(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.4."""
     if len(payload) != 4:  # noqa: PLR2004 (the size of its one field)
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM of a wrong size")
@@ -113,12 +114,12 @@ def _on_rst_stream(connection: Connection, stream_id: int, flags: int, payload: 
     connection.drop(stream)
 
 
-def _on_push_promise(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_push_promise(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 8.4: a client cannot push."""
     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PUSH_PROMISE from a client")
 
 
-def _on_ping(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_ping(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.7."""
     if stream_id != 0:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING on a stream")
@@ -131,7 +132,7 @@ def _on_ping(connection: Connection, stream_id: int, flags: int, payload: bytes)
     connection.answered(payload)
 
 
-def _on_goaway(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_goaway(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.8: the peer opens no more streams; those that are open go on."""
     if stream_id != 0:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
@@ -140,16 +141,16 @@ def _on_goaway(connection: Connection, stream_id: int, flags: int, payload: byte
     connection.spend("empty_frames")
 
 
-def _on_unknown(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_unknown(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 5.5: extensions are ignored."""
     connection.spend("empty_frames")
 
 
-def _on_first(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_first(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "the first frame is not SETTINGS")
 
 
-def _on_interrupted(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def _on_interrupted(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a header block was interrupted by another frame")
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from extproc.server.native.connection import Connection
+    from extproc.server.native.frames import Payload
     from extproc.server.native.grpc import PlainReply, Receiver
     from extproc.server.native.messages import Inbox
 
@@ -91,11 +92,12 @@ class ServerStream:
         self.send_window -= size
         connection.send_window -= size
         connection.room -= size
+        if not self.answered:
+            connection.emit(self._response_headers())
         if size <= connection.frame_bytes:
-            content = _DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data
+            connection.emit(_DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data)
         else:
-            content = _in_frames(self.id, data, connection.frame_bytes)
-        connection.emit(content if self.answered else self._response_headers() + content)
+            connection.emit(*_in_frames(self.id, data, connection.frame_bytes))
 
     def end(self, code: str, reason: str) -> None:
         """Ends the stream with a gRPC status, once everything has been sent.
@@ -140,13 +142,13 @@ class ServerStream:
         self._connection.emit(self._connection.headers(self.id, reply.headers, 0))
         self._put(reply.body, trailers=b"")
 
-    def data(self, content: bytes) -> None:
+    def data(self, content: Payload) -> None:
         """Takes the content of a DATA frame; the whole message that it nearly always is goes straight on."""
         size = len(content)
         if self.inbox is None and size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
             compressed, length = _PREFIX.unpack_from(content)
             if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES:
-                self.message(content[MESSAGE_PREFIX_BYTES:])
+                self.message(bytes(content[MESSAGE_PREFIX_BYTES:]))
                 return
         if size:
             if self.inbox is None:
@@ -180,6 +182,10 @@ class ServerStream:
         if not self.over:
             self.receiver.cancel()
             self.end(code, reason)
+
+    def borrows(self, inbox: Messages) -> None:
+        """The inbox holds a part of what is being received."""
+        self._connection.borrowers.add(inbox)
 
     def admits(self, compressed: int, length: int) -> bool:
         """Whether a message with this prefix may come; if not, the stream is ended."""
@@ -283,7 +289,7 @@ class ServerStream:
             self._connection.said(self)
 
 
-def _in_frames(stream_id: int, data: bytes, largest: int) -> bytes:
+def _in_frames(stream_id: int, data: bytes, largest: int) -> list[bytes | memoryview]:
     """A message in as many DATA frames as it takes."""
     view = memoryview(data)
     first = largest - MESSAGE_PREFIX_BYTES
@@ -291,4 +297,4 @@ def _in_frames(stream_id: int, data: bytes, largest: int) -> bytes:
     for at in range(first, len(data), largest):
         piece = view[at : at + largest]
         parts += (frame_header(DATA, 0, stream_id, len(piece)), piece)
-    return b"".join(parts)
+    return parts

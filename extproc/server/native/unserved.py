@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from extproc.server.native.frames import Payload
     from extproc.server.native.grpc import PlainReply
     from extproc.server.native.streams import ServerStream
 
@@ -16,7 +17,7 @@ class Unread:
 
     held = 0
 
-    def feed(self, stream: ServerStream, piece: bytes) -> bool:
+    def feed(self, stream: ServerStream, piece: Payload) -> bool:
         """Gives its window back at once."""
         stream.credit(len(piece))
         return True

@@ -19,6 +19,7 @@ from extproc.server.native.headers import EMPTY_TABLE
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
+    from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["on_settings", "on_window_update"]
@@ -27,7 +28,7 @@ _DEFAULT_TABLE = 4096
 _SETTING_BYTES = 6
 
 
-def on_settings(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def on_settings(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.5."""
     if stream_id != 0:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS on a stream")
@@ -48,7 +49,7 @@ def on_settings(connection: Connection, stream_id: int, flags: int, payload: byt
     connection.advance()
 
 
-def on_window_update(connection: Connection, stream_id: int, flags: int, payload: bytes) -> None:
+def on_window_update(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
     """Section 6.9."""
     if len(payload) != 4:  # noqa: PLR2004 (the size of its one field)
         raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong size")

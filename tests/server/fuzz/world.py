@@ -53,7 +53,9 @@ class World:
         """What the server says to that."""
         out = []
         for piece in said:
-            self.connection.receive(piece)
+            read = bytearray(self.connection.cut_off + piece)
+            self.connection.receive(memoryview(read))
+            read[:] = bytes(len(read))  # the next read goes to the same place
             while self.connection.out:
                 out.append(self.connection.take())
                 self.connection.pump()

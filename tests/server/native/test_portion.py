@@ -44,6 +44,7 @@ class Dear:
     """A connection on which everything takes a second."""
 
     out: tuple[bytes, ...] = ()
+    cut_off = b""
     over = refusing = False
 
     def __init__(self, clock: Clock) -> None:
