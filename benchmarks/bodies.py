@@ -40,12 +40,12 @@ async def bodies(tell: Callable[[str], object]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for row in ROWS:
         bare = next(other for other in ROWS if other.front == "bare" and other.modes == row.modes)
-        ours, theirs = samples[row.name, 0].cpu, samples[bare.name, 0].cpu
+        sample = samples[row.name, 0]
         rows.append(
             {
                 "name": row.name,
-                "us_per_mib": round(statistics.median(ours) * 1e6 * _MIB / SIZE),
-                "ratio": round(statistics.median(a / b for a, b in zip(ours, theirs, strict=True)), 3),
+                "us_per_mib": round(statistics.median(sample.cpu) * 1e6 * _MIB / SIZE),
+                "ratio": round(sample.ratio(samples[bare.name, 0]).value, 3),
             }
         )
     return rows

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.chains import HEADERS
 from benchmarks.load import request
+from benchmarks.outside import outside
 from benchmarks.rounds import Batch, measure
 from benchmarks.subject import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from benchmarks.rounds import Sample
 
@@ -24,6 +25,7 @@ _ASK = {"request_header_mode": "SEND"}
 
 ROWS = (
     Row(BARE, "bare", "echo", asks="1-filter"),
+    *outside(),
     Row("grpcio-1-filter", "grpcio", "1-filter"),
     Row("grpcio-4-filters", "grpcio", "4-filters"),
     Row("native-empty", "native", "empty", modes=_ASK),
@@ -43,21 +45,16 @@ CONNECTIONS = 8
 async def exchanges(tell: Callable[[str], object]) -> list[dict[str, Any]]:
     """A row each: microseconds, and the ratio to the bare servicer over TCP."""
     samples = await measure(ROWS, [Batch(request(HEADERS), EXCHANGES, CONNECTIONS)], ROUNDS, tell)
-    base = samples[BARE, 0].cpu
-    return [_row(row.name, samples[row.name, 0], base) for row in ROWS]
+    base = samples[BARE, 0]
+    return [_row(row, samples[row.name, 0], base) for row in ROWS]
 
 
-def _row(name: str, sample: Sample, base: Sequence[float]) -> dict[str, Any]:
-    """Ratios are taken round by round: whatever slowed one row slowed the other.
-
-    ``halves`` is by how much the ratios of the first and the second half of the rounds differ: how far to trust them.
-    """
-    ratios = [ours / bare for ours, bare in zip(sample.cpu, base, strict=True)]
-    ratio, middle = statistics.median(ratios), len(ratios) // 2
-    first, second = statistics.median(ratios[:middle]), statistics.median(ratios[middle:])
+def _row(row: Row, sample: Sample, base: Sample) -> dict[str, Any]:
+    ratio = sample.ratio(base)
     return {
-        "name": name,
+        "name": row.name,
+        "kind": row.front,
         "us": round(statistics.median(sample.cpu) * 1e6, 1),
-        "ratio": round(ratio, 3),
-        "halves": round(abs(first - second) / ratio, 3),
+        "ratio": round(ratio.value, 3),
+        "halves": round(ratio.halves, 3),
     }

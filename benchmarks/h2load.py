@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.chains import HEADERS
+from benchmarks.outside import outside
 from benchmarks.peer import grpc_message
-from benchmarks.subject import processor
+from benchmarks.subject import Row, processor
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["h2load"]
 
-ROWS = {
-    "bare-grpc-aio": ("bare", "echo"),
-    "native-1-filter": ("native", "1-filter"),
-    "native-4-filters": ("native", "4-filters"),
-}
+ROWS = (
+    Row("bare-grpc-aio", "bare", "echo"),
+    *outside(),
+    Row("native-1-filter", "native", "1-filter"),
+    Row("native-4-filters", "native", "4-filters"),
+)
 EXCHANGES = 10_000
+STREAMS = 16
 _RATE = re.compile(r"finished in .*?, (?P<rate>[\d.]+) req/s")
 _SUCCEEDED = re.compile(r"(?P<count>\d+) succeeded")
 
@@ -35,14 +38,14 @@ async def h2load(tell: Callable[[str], object]) -> list[dict[str, Any]]:
     if program is None:
         return []
     rows: list[dict[str, Any]] = []
-    for name, (front, serves) in ROWS.items():
-        tell(name)
-        async with processor(front, serves) as running:
+    for row in ROWS:
+        tell(row.name)
+        async with processor(row.front, row.serves) as running:
             await _drive(program, running.address)  # warms up
             before = await running.cpu()
             rate = await _drive(program, running.address)
             us = (await running.cpu() - before) / EXCHANGES * 1e6
-        rows.append({"name": name, "per_second": round(rate), "us": round(us, 1)})
+        rows.append({"name": row.name, "per_second": round(rate), "us": round(us, 1)})
     return [{**row, "ratio": round(row["us"] / rows[0]["us"], 3)} for row in rows]
 
 
@@ -51,7 +54,7 @@ async def _drive(program: str, address: str) -> float:
     with TemporaryDirectory(prefix="bench-") as folder:
         body = f"{folder}/request"
         Path(body).write_bytes(grpc_message(HEADERS))  # noqa: ASYNC240 (nothing else runs)
-        options = ["-n", str(EXCHANGES), "-c", "1", "-m", "16", "-d", body]
+        options = ["-n", str(EXCHANGES), "-c", "1", "-m", str(STREAMS), "-d", body]
         headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         process = await asyncio.create_subprocess_exec(
             program, *options, *headers, f"http://{address}/{SERVICE}/{PROCESS}", stdout=asyncio.subprocess.PIPE

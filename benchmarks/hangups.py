@@ -44,9 +44,12 @@ async def abort(front: str, tell: Callable[[str], object]) -> dict[str, Any]:
         address = await exits.enter_async_context(upstream(delay=_LONGEST / 4))
         each = await exits.enter_async_context(subject(Row(f"abort-{front}", front, "waits"), address, folder))
         assert each.processor is not None  # noqa: S101 (the row has a front)
-        await _clients(each.address, WARM_UP, Random(SEED), tell)  # noqa: S311 (to be repeated)
+        random = Random(SEED)  # noqa: S311 (to be repeated)
+        await _clients(each.address, WARM_UP, random, tell)
         before = await _settled(each.processor)
-        aborted = await _clients(each.address, EXCHANGES, Random(SEED + 1), tell)  # noqa: S311
+        aborted = await _clients(each.address, EXCHANGES // 2, random, tell)
+        amid = await _settled(each.processor)
+        aborted += await _clients(each.address, EXCHANGES // 2, random, tell)
         after = await _settled(each.processor)
     return {
         "name": front,
@@ -54,7 +57,8 @@ async def abort(front: str, tell: Callable[[str], object]) -> dict[str, Any]:
         "aborted": aborted,
         "sessions_left": after.sessions,
         "tasks_left": after.tasks - before.tasks,
-        "grown_mib": round((after.memory - before.memory) / _MIB, 1),
+        "grown_mib": round((amid.memory - before.memory) / _MIB, 1),
+        "grown_more_mib": round((after.memory - amid.memory) / _MIB, 1),
     }
 
 
@@ -69,7 +73,7 @@ async def _clients(address: str, count: int, random: Random, tell: Callable[[str
         nonlocal aborted
         for number in todo:
             if number % 1000 == 0:
-                tell(f"{number} of {count}")
+                tell(f"{number} of {count} until the next look")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(message)
             try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.chains import HEADERS
 from benchmarks.load import request
+from benchmarks.outside import outside
 from benchmarks.rounds import Batch, Sample, measure
 from benchmarks.subject import Row
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["latency"]
 
 _NONE = "envoy-alone"
+_BARE = "bare-grpc-aio"
 ROWS = (
     Row(_NONE, "", asks="1-filter"),
-    Row("bare-grpc-aio", "bare", "echo", asks="1-filter"),
+    Row(_BARE, "bare", "echo", asks="1-filter"),
+    *outside(),
     Row("grpcio-1-filter", "grpcio", "1-filter"),
     Row("native-1-filter", "native", "1-filter"),
     Row("native-4-filters", "native", "4-filters"),
@@ -33,26 +36,30 @@ async def latency(tell: Callable[[str], object]) -> list[dict[str, Any]]:
     batches = [Batch(request(HEADERS), EXCHANGES, connections) for connections in CONNECTIONS]
     samples = await measure(ROWS, batches, ROUNDS, tell)
     return [
-        _row(row.name, connections, samples[row.name, index], samples[_NONE, index])
+        _row(row, connections, samples[row.name, index], samples[_NONE, index], samples[_BARE, index])
         for index, connections in enumerate(CONNECTIONS)
         for row in ROWS
     ]
 
 
-def _row(name: str, connections: int, sample: Sample, alone: Sample) -> dict[str, Any]:
+def _row(row: Row, connections: int, sample: Sample, alone: Sample, bare: Sample) -> dict[str, Any]:
     p50, p99 = _percentiles(sample)
     alone_p50, alone_p99 = _percentiles(alone)
     return {
-        "name": name,
+        "name": row.name,
         "connections": connections,
         "per_second": round(statistics.median(sample.rate)),
-        "us": round(statistics.median(sample.cpu) * 1e6, 1),
+        **(_cpu(sample, bare) if row.front else {}),
         "p50_ms": round(p50, 3),
         "p99_ms": round(p99, 3),
         "added_p50_ms": round(p50 - alone_p50, 3),
         "added_p99_ms": round(p99 - alone_p99, 3),
         "load_generator_busy": round(statistics.median(sample.busy), 2),
     }
+
+
+def _cpu(sample: Sample, bare: Sample) -> dict[str, float]:
+    return {"us": round(statistics.median(sample.cpu) * 1e6, 1), "ratio": round(sample.ratio(bare).value, 3)}
 
 
 def _percentiles(sample: Sample) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """A processor that is measured, in a process of its own: ``python -m benchmarks.processors FRONT NAME LISTEN``.
 
 FRONT is ``bare``, ``grpcio`` or ``native``; NAME one of `BARE` or of `CHAINS`. Writes the address it listens on to
-standard output, then answers each line on standard input with a line of JSON, a `Usage`; ends with its standard input.
+standard output, then answers each line on standard input with a line: ``census`` with a `Usage` as JSON, any other with
+the CPU seconds that it has used so far, user and system, all threads. Ends with its standard input.
 """
 
 from __future__ import annotations
@@ -30,32 +31,30 @@ _KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process has used so far, or holds.
+    """What a process holds.
 
     Attributes:
-        cpu: seconds, user and system together, all threads.
-        memory: resident bytes; 0 unless a census was asked for, like what follows.
+        memory: resident bytes.
         tasks: asyncio's.
         sessions: live objects that stand for a gRPC stream.
     """
 
-    cpu: float
-    memory: int = 0
-    tasks: int = 0
-    sessions: int = 0
+    memory: int
+    tasks: int
+    sessions: int
 
 
-def cpu() -> Usage:
+def cpu() -> float:
     """The CPU time alone: cheap, so that asking costs nothing that would be seen."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Usage(usage.ru_utime + usage.ru_stime)
+    return usage.ru_utime + usage.ru_stime
 
 
 def census() -> Usage:
-    """All of it, after garbage has been collected."""
+    """What is there once garbage has been collected."""
     gc.collect()
     sessions = sum(type(item).__name__ == "Session" for item in gc.get_objects())
-    return Usage(cpu().cpu, resident(getpid()), len(asyncio.all_tasks()), sessions)
+    return Usage(resident(getpid()), len(asyncio.all_tasks()), sessions)
 
 
 def resident(pid: int) -> int:
@@ -96,7 +95,7 @@ async def main(front: str, name: str, listen: str = "127.0.0.1:0") -> None:
     def answer() -> None:
         line = sys.stdin.readline()
         if line:
-            print(json.dumps(asdict(census() if line.strip() else cpu())), flush=True)
+            print(json.dumps(asdict(census())) if line.strip() == "census" else cpu(), flush=True)
         else:
             loop.remove_reader(sys.stdin)
             over.set()

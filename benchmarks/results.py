@@ -30,6 +30,7 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "connections": "connections",
             "per_second": "exchanges/s",
             "us": "CPU µs",
+            "ratio": "ratio to bare",
             "p50_ms": "p50 ms",
             "p99_ms": "p99 ms",
             "added_p50_ms": "added p50",
@@ -55,7 +56,8 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "aborted": "broken off",
             "sessions_left": "streams left",
             "tasks_left": "tasks left",
-            "grown_mib": "MiB grown",
+            "grown_mib": "MiB grown in the first half",
+            "grown_more_mib": "in the second",
         },
     ),
     "h2load": (

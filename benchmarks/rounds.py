@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.subject import Row, Subject
 
-__all__ = ["Batch", "Sample", "measure"]
+__all__ = ["Batch", "Ratio", "Sample", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,26 @@ class Sample:
     rate: list[float] = field(default_factory=list[float])
     busy: list[float] = field(default_factory=list[float])
     latencies: list[float] = field(default_factory=list[float])
+
+    def ratio(self, base: Sample) -> Ratio:
+        """CPU as a ratio to another row's, taken round by round: whatever slowed one of them slowed the other."""
+        ratios = [ours / theirs for ours, theirs in zip(self.cpu, base.cpu, strict=True)]
+        ratio, middle = statistics.median(ratios), len(ratios) // 2
+        first, second = statistics.median(ratios[:middle]), statistics.median(ratios[middle:])
+        return Ratio(ratio, abs(first - second) / ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How a row compares to another.
+
+    Attributes:
+        value: the median of its rounds.
+        halves: by how much of it the first and the second half of the rounds differ: how far to trust it.
+    """
+
+    value: float
+    halves: float
 
 
 async def measure(

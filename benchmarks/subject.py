@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ class Row:
 
     Attributes:
         name: of the row.
-        front: ``bare``, ``grpcio`` or ``native``; empty: an Envoy without ext_proc.
-        serves: one of the bare servicers, or of the chains.
+        front: ``bare``, ``grpcio``, ``native`` or ``outside``; empty: an Envoy without ext_proc.
+        serves: one of the bare servicers, or of the chains; the command of a processor from outside.
         asks: the chain whose needs Envoy is configured for; by default the one that is served.
         unix: over a unix socket instead of TCP.
         modes: overrides of Envoy's processing mode, by its field names.
@@ -46,7 +47,7 @@ class Row:
 
 
 class Processor:
-    """A process that `benchmarks.processors` runs."""
+    """A process that `benchmarks.processors` runs, or one that behaves as if."""
 
     def __init__(self, process: asyncio.subprocess.Process, address: str) -> None:
         self.address = address
@@ -55,29 +56,25 @@ class Processor:
 
     async def cpu(self) -> float:
         """CPU seconds that it has used so far."""
-        return (await self._ask("")).cpu
+        return float(await self._ask(""))
 
     async def census(self) -> Usage:
         """What it holds right now."""
-        return await self._ask("census")
+        return Usage(**json.loads(await self._ask("census")))
 
-    async def _ask(self, line: str) -> Usage:
+    async def _ask(self, line: str) -> bytes:
         assert self._process.stdin is not None  # noqa: S101 (both are pipes)
         assert self._process.stdout is not None  # noqa: S101
         self._process.stdin.write(f"{line}\n".encode())
-        return Usage(**json.loads(await self._process.stdout.readline()))
+        return await self._process.stdout.readline()
 
 
 @asynccontextmanager
 async def processor(front: str, serves: str, listen: str = "127.0.0.1:0") -> AsyncGenerator[Processor]:
-    """Starts a processor."""
+    """Starts a processor; one from outside chooses where it listens."""
+    ours = (sys.executable, "-m", "benchmarks.processors", front, serves, listen)
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.processors",
-        front,
-        serves,
-        listen,
+        *(shlex.split(serves) if front == "outside" else ours),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
