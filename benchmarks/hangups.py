@@ -37,7 +37,9 @@ _LONGEST = 0.06
 _MIB = 1024 * 1024
 
 
-async def abort(front: str, tell: Callable[[str], object]) -> dict[str, Any]:
+async def abort(
+    front: str, tell: Callable[[str], object] = lambda _: None, *, exchanges: int = EXCHANGES, warm_up: int = WARM_UP
+) -> dict[str, Any]:
     """What is left, on one front."""
     async with AsyncExitStack() as exits:
         folder = exits.enter_context(TemporaryDirectory(prefix="bench-"))
@@ -45,20 +47,19 @@ async def abort(front: str, tell: Callable[[str], object]) -> dict[str, Any]:
         each = await exits.enter_async_context(subject(Row(f"abort-{front}", front, "waits"), address, folder))
         assert each.processor is not None  # noqa: S101 (the row has a front)
         random = Random(SEED)  # noqa: S311 (to be repeated)
-        await _clients(each.address, WARM_UP, random, tell)
+        await _clients(each.address, warm_up, random, tell)
         before = await _settled(each.processor)
-        aborted = await _clients(each.address, EXCHANGES // 2, random, tell)
-        amid = await _settled(each.processor)
-        aborted += await _clients(each.address, EXCHANGES // 2, random, tell)
+        aborted = await _clients(each.address, exchanges, random, tell)
         after = await _settled(each.processor)
     return {
         "name": front,
-        "exchanges": EXCHANGES,
+        "exchanges": exchanges,
         "aborted": aborted,
         "sessions_left": after.sessions,
         "tasks_left": after.tasks - before.tasks,
-        "grown_mib": round((amid.memory - before.memory) / _MIB, 1),
-        "grown_more_mib": round((after.memory - amid.memory) / _MIB, 1),
+        "blocks_before": before.blocks,
+        "blocks_left": after.blocks - before.blocks,
+        "grown_mib": round((after.memory - before.memory) / _MIB, 1),
     }
 
 
@@ -73,7 +74,7 @@ async def _clients(address: str, count: int, random: Random, tell: Callable[[str
         nonlocal aborted
         for number in todo:
             if number % 1000 == 0:
-                tell(f"{number} of {count} until the next look")
+                tell(f"{number} of {count}")
             reader, writer = await asyncio.open_connection(host, int(port))
             writer.write(message)
             try:

@@ -86,9 +86,10 @@ once. What each takes includes the headers that the filters may still look at.
     "abort": """\
 ## Clients that break off
 
-`python -m benchmarks.hangups`, which takes longer than all of `make bench`: requests through a real Envoy to a chain
-whose hooks suspend; clients close the connection at a random moment, and Envoy resets the stream. Afterwards nothing may
-be left. The process grows until it has the memory for as much as was ever under way at once, and then no more.
+`python -m benchmarks.hangups`, which is no part of `make bench`: requests through a real Envoy to a chain whose hooks
+suspend; clients close the connection at a random moment, and Envoy resets the stream. Afterwards nothing may be left.
+Memory blocks are those that Python has allocated, so what an exchange leaked would stand there 100,000 times. Resident
+memory grows until there is enough for as much as was ever under way at once.
 """,
     "h2load": f"""\
 ## Without Envoy

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from contextlib import AbstractAsyncContextManager
 
+    from extproc.server import FrontName
+
 __all__ = ["Usage"]
 
 _KIB = 1024
@@ -37,11 +39,13 @@ class Usage:
         memory: resident bytes.
         tasks: asyncio's.
         sessions: live objects that stand for a gRPC stream.
+        blocks: of memory that Python has allocated: as good as the number of its objects.
     """
 
     memory: int
     tasks: int
     sessions: int
+    blocks: int
 
 
 def cpu() -> float:
@@ -54,7 +58,7 @@ def census() -> Usage:
     """What is there once garbage has been collected."""
     gc.collect()
     sessions = sum(type(item).__name__ == "Session" for item in gc.get_objects())
-    return Usage(resident(getpid()), len(asyncio.all_tasks()), sessions)
+    return Usage(resident(getpid()), len(asyncio.all_tasks()), sessions, sys.getallocatedblocks())
 
 
 def resident(pid: int) -> int:
@@ -67,13 +71,12 @@ def resident(pid: int) -> int:
 
 
 @asynccontextmanager
-async def _serve(front: str, name: str, listen: str) -> AsyncGenerator[str]:
+async def _serve(front: FrontName, name: str, listen: str) -> AsyncGenerator[str]:
     """A chain on one of our fronts; yields its address."""
     from benchmarks.chains import CHAINS  # noqa: PLC0415 (not in the process of a bare servicer)
-    from extproc.server import GrpcioFront, NativeFront  # noqa: PLC0415
+    from extproc.server import FrontOptions, new_front  # noqa: PLC0415
 
-    kind = {"grpcio": GrpcioFront, "native": NativeFront}[front]
-    async with kind(CHAINS[name](), [listen], grace=0) as running:
+    async with new_front(CHAINS[name](), [listen], FrontOptions(grace=0), front=front) as running:
         yield running.addresses[0]
 
 
@@ -83,7 +86,7 @@ def processor(front: str, name: str, listen: str) -> AbstractAsyncContextManager
         from benchmarks.bare import serve_bare  # noqa: PLC0415
 
         return serve_bare(name, listen)
-    return _serve(front, name, listen)
+    return _serve("native" if front == "native" else "grpcio", name, listen)
 
 
 async def main(front: str, name: str, listen: str = "127.0.0.1:0") -> None:

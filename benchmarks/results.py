@@ -56,8 +56,9 @@ TABLES: dict[str, tuple[str, dict[str, str]]] = {
             "aborted": "broken off",
             "sessions_left": "streams left",
             "tasks_left": "tasks left",
-            "grown_mib": "MiB grown in the first half",
-            "grown_more_mib": "in the second",
+            "blocks_before": "memory blocks before",
+            "blocks_left": "more afterwards",
+            "grown_mib": "MiB grown",
         },
     ),
     "h2load": (

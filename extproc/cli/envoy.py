@@ -121,11 +121,11 @@ def run(
 async def _run(chain: Chain, options: EnvoyOptions, record: Path | None) -> None:
     from extproc.envoy.binary import RunningEnvoy
     from extproc.envoy.config import bootstrap
-    from extproc.server import new_front
+    from extproc.server import FrontOptions, new_front
 
     stop = _stop_signal()
     with recording(record, chain) as recorder:
-        async with new_front(chain, [_ANY_PORT], observer=recorder) as front:
+        async with new_front(chain, [_ANY_PORT], FrontOptions(observer=recorder)) as front:
             options = replace(options, processors=tuple(front.addresses))
             config = await asyncio.to_thread(bootstrap, chain, options)  # it takes a while, and the front is up
             async with RunningEnvoy(config, keep_output=False) as envoy:

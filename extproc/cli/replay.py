@@ -85,14 +85,15 @@ def replay(
 def through_envoy() -> Way:
     """A processor is the command line's to start: replay and server do not know each other."""
     from extproc.replay.through import replay_through_envoy
-    from extproc.server import Bounds, new_front
+    from extproc.server import Bounds, FrontOptions, new_front
 
     @asynccontextmanager
     async def start(
         chain: Chain, observer: Observer, clock: Clock, ids: Iterator[str]
     ) -> AsyncGenerator[Sequence[str]]:
         bounds = Bounds(stall=None)  # nobody else waits
-        async with new_front(chain, observer=observer, clock=clock, ids=ids, grace=1.0, bounds=bounds) as front:
+        options = FrontOptions(observer=observer, clock=clock, ids=ids, grace=1.0, bounds=bounds)
+        async with new_front(chain, options=options) as front:
             yield front.addresses
 
     return partial(replay_through_envoy, start=start)

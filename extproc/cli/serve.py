@@ -76,18 +76,20 @@ def serve(
             server.serve(
                 loaded,
                 listen,
-                front=front,
-                observer=recorder,
-                socket_mode=socket_mode,
-                tls=_tls(tls_certificate, tls_key, tls_client_ca, tls_client_name),
-                max_connection_age=max_connection_age,
-                grace=grace,
-                bounds=Bounds(
-                    body_bytes=max_body,
-                    bodies_bytes=max_bodies,
-                    stall=stall,
-                    timing=_timing(message_timeout, max_message_timeout),
+                server.FrontOptions(
+                    observer=recorder,
+                    socket_mode=socket_mode,
+                    tls=_tls(tls_certificate, tls_key, tls_client_ca, tls_client_name),
+                    max_connection_age=max_connection_age,
+                    grace=grace,
+                    bounds=Bounds(
+                        body_bytes=max_body,
+                        bodies_bytes=max_bodies,
+                        stall=stall,
+                        timing=_timing(message_timeout, max_message_timeout),
+                    ),
                 ),
+                front=front,
                 on_ready=lambda addresses: print(f"{loaded!r} is ready on {', '.join(addresses)}", flush=True),
             )
         )

@@ -6,14 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from extproc.server.bounds import Bounds
-from extproc.server.fronts import DEFAULT_FRONT, FrontName, new_front
+from extproc.server.fronts import DEFAULT_FRONT, FrontName, FrontOptions, new_front
 from extproc.server.serve import serve
 
 if TYPE_CHECKING:
     from extproc.server.grpcio import GrpcioFront
     from extproc.server.native import NativeFront
 
-__all__ = ["DEFAULT_FRONT", "Bounds", "FrontName", "GrpcioFront", "NativeFront", "new_front", "serve"]
+__all__ = ["DEFAULT_FRONT", "Bounds", "FrontName", "FrontOptions", "GrpcioFront", "NativeFront", "new_front", "serve"]
 
 _FRONTS = {"GrpcioFront": "extproc.server.grpcio", "NativeFront": "extproc.server.native"}
 

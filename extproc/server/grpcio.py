@@ -14,27 +14,22 @@ from grpc_health.v1.health import aio as health
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from extproc.errors import ServerError
-from extproc.server.listen import check_address, clear_stale_socket, socket_mode
+from extproc.server.fronts import DEFAULT_OPTIONS
+from extproc.server.listen import check_addresses, clear_stale_socket, socket_mode
 from extproc.server.session import Service, Session
 from extproc.server.tls import Certificates
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from types import TracebackType
 
     from extproc.chain import Chain
-    from extproc.clock import Clock
-    from extproc.guard import Limits
-    from extproc.observe import Observer
-    from extproc.server.bounds import Bounds
-    from extproc.server.listen import SocketMode
-    from extproc.server.tls import Pem, Tls
+    from extproc.server.fronts import FrontOptions
+    from extproc.server.tls import Pem
 
 __all__ = ["GrpcioFront"]
 
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-"""gRPC's own default of 4 MiB turns a larger body into a 500; what bounds bodies is Envoy's buffer limit."""
 _MAX_UNSENT_BYTES = 1024 * 1024
 """Answers of a stream beyond this wait until the peer has read some."""
 _MAX_HELD_BYTES = 1024 * 1024
@@ -52,49 +47,14 @@ class GrpcioFront:
         self,
         chain: Chain,
         listen: Sequence[str] = ("127.0.0.1:0",),
-        *,
-        observer: Observer | None = None,
-        clock: Clock | None = None,
-        ids: Iterator[str] | None = None,
-        limits: Limits | None = None,
-        socket_mode: SocketMode = 0o660,
-        max_message_bytes: int = _MAX_MESSAGE_BYTES,
-        grace: float = 10.0,
-        bounds: Bounds | None = None,
-        tls: Tls | None = None,
-        max_connection_age: float | None = None,
+        options: FrontOptions = DEFAULT_OPTIONS,
     ) -> None:
-        """Sets the front up; nothing listens yet.
-
-        Args:
-            chain: the filters; not started yet.
-            listen: ``HOST:PORT`` (port 0: any free one), ``[IPV6]:PORT`` or ``unix:/path``.
-            observer: is told of every exchange; costs a trace of every edit.
-            clock: where time comes from.
-            ids: names exchanges; by default, so that no two have one name.
-            limits: how many headers Envoy takes, and how large.
-            socket_mode: permissions of unix sockets.
-            max_message_bytes: the largest message taken or sent; more than Envoy's buffer limit.
-            grace: seconds that exchanges under way get to finish when the front is left.
-            bounds: what exchanges may take, of time and of memory.
-            tls: certificates; without them, anybody who can connect is trusted and heard.
-            max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
-
-        Raises:
-            ServerError: an address is malformed, or there is none; certificates cannot be used.
-        """
-        if not listen:
-            raise ServerError("there is no address to listen on")
-        self.addresses = [check_address(address) for address in listen]
-        self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, bounds=bounds)
-        self._socket_mode: SocketMode = socket_mode
-        self._grace = grace
+        """Sets the front up, as `new_front` does; nothing listens yet."""
+        self.addresses = check_addresses(listen)
+        self._options = options
+        self._service = Service(chain, options)
         self._health = health.HealthServicer()
-        self._max_message_bytes = max_message_bytes
-        self._tls = tls
-        self._certificates = None if tls is None else Certificates(tls)
-        self._max_connection_age = max_connection_age
+        self._certificates = None if options.tls is None else Certificates(options.tls)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -104,11 +64,11 @@ class GrpcioFront:
             ServerError: an address cannot be bound.
         """
         async with AsyncExitStack() as exits:
-            await self._chain.start()
-            exits.push_async_callback(self._chain.stop)
+            await self._service.chain.start()
+            exits.push_async_callback(self._service.chain.stop)
             exits.enter_context(self._service.watchdog)
             # Not earlier: grpc.aio ties a server to the loop it is made in.
-            self._server = grpc.aio.server(options=_options(self._max_message_bytes, self._max_connection_age))
+            self._server = grpc.aio.server(options=_options(self._options))
             self._server.add_generic_rpc_handlers((self._handlers(),))
             health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
             self.addresses = [self._bind(address) for address in self.addresses]
@@ -127,7 +87,7 @@ class GrpcioFront:
 
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._grace)
+        await self._server.stop(self._options.grace)
         await self._service.aclose()
 
     def _bind(self, address: str) -> str:
@@ -135,7 +95,7 @@ class GrpcioFront:
             if address.startswith("unix:"):
                 path = address.removeprefix("unix:")
                 clear_stale_socket(path)
-                with socket_mode(path, self._socket_mode):
+                with socket_mode(path, self._options.socket_mode):
                     self._add_port(address)
                 return address
             port = self._add_port(address)
@@ -155,8 +115,9 @@ class GrpcioFront:
         return self._server.add_secure_port(address, credentials)
 
     def _allows(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> bool:
+        tls = self._options.tls
         names: Iterable[bytes] = context.auth_context().get("x509_subject_alternative_name", ())
-        return self._tls is None or self._tls.allows(name.decode() for name in names)
+        return tls is None or tls.allows(name.decode() for name in names)
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         """No (de)serializers: the session takes bytes and gives bytes."""
@@ -251,12 +212,21 @@ def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], pem.client_ca)
 
 
-def _options(max_message_bytes: int, max_connection_age: float | None) -> list[tuple[str, int]]:
-    age = [] if max_connection_age is None else [("grpc.max_connection_age_ms", int(max_connection_age * 1000))]
+def _options(options: FrontOptions) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    if options.max_connection_age is not None:
+        found.append(("grpc.max_connection_age_ms", int(options.max_connection_age * 1000)))
+    if options.http2 is not None:
+        found += [
+            ("grpc.max_allowed_incoming_connections", options.http2.connections),
+            ("grpc.max_concurrent_streams", options.http2.streams),
+            ("grpc.keepalive_time_ms", int(options.http2.keepalive_time * 1000)),
+            ("grpc.keepalive_timeout_ms", int(options.http2.keepalive_timeout * 1000)),
+        ]
     return [
-        *age,
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
+        *found,
+        ("grpc.max_receive_message_length", options.max_message_bytes),
+        ("grpc.max_send_message_length", options.max_message_bytes),
         ("grpc.http2.bdp_probe", 0),  # else windows grow to what a network could carry: tens of MiB of a long body
         ("grpc.so_reuseport", 0),  # a port in use is an error, not a second listener that takes half the streams
     ]

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 from extproc.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
-__all__ = ["SocketMode", "check_address", "clear_stale_socket", "inode_of", "remove_socket", "socket_mode"]
+__all__ = [
+    "SocketMode",
+    "check_address",
+    "check_addresses",
+    "clear_stale_socket",
+    "inode_of",
+    "remove_socket",
+    "socket_mode",
+]
 
 SocketMode = int
 """Permission bits of a unix socket, such as ``0o660``."""
@@ -23,6 +31,17 @@ SocketMode = int
 _TCP = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(?P<port>\d{1,5})")
 _HIGHEST_PORT = 65535
 _LONGEST_UNIX_PATH = 107  # sun_path of Linux, less its closing NUL
+
+
+def check_addresses(addresses: Sequence[str]) -> list[str]:
+    """The addresses, when there are any and each is one.
+
+    Raises:
+        ServerError: one is not, or there is none.
+    """
+    if not addresses:
+        raise ServerError("there is no address to listen on")
+    return [check_address(address) for address in addresses]
 
 
 def check_address(address: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from extproc.server.fronts import DEFAULT_FRONT, new_front
+from extproc.server.fronts import DEFAULT_FRONT, DEFAULT_OPTIONS, new_front
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from extproc.chain import Chain
-    from extproc.server.fronts import FrontName
+    from extproc.server.fronts import FrontName, FrontOptions
 
 __all__ = ["serve"]
 
@@ -21,19 +21,19 @@ __all__ = ["serve"]
 async def serve(
     chain: Chain,
     listen: Sequence[str],
+    options: FrontOptions = DEFAULT_OPTIONS,
     *,
     front: FrontName = DEFAULT_FRONT,
     on_ready: Callable[[list[str]], object] = lambda _: None,
-    **options: Any,
 ) -> None:
     """Serves `chain` until SIGTERM or SIGINT, then drains: unhealthy first, then no new streams, then the rest.
 
     Args:
         chain: the filters.
-        listen: addresses, as `NativeFront` takes them.
+        listen: addresses, as `new_front` takes them.
+        options: what else there is to tell.
         front: what speaks HTTP/2.
         on_ready: called once with the bound addresses.
-        options: whatever else that front takes.
 
     Raises:
         ServerError: an address cannot be bound.
@@ -42,7 +42,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with new_front(chain, listen, front=front, **options) as entered:
+    async with new_front(chain, listen, options, front=front) as entered:
         _spare_the_collector()
         on_ready(entered.addresses)
         await stop.wait()

@@ -22,7 +22,7 @@ from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort, ReplyBody
-from extproc.server.bounds import Bounds
+from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
 from extproc.wire import decode, encode
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from extproc.chain import Chain
-    from extproc.clock import Clock
     from extproc.driving import Steps
     from extproc.messages import Message, Output
-    from extproc.observe import ExchangeObserver, Observer
+    from extproc.observe import ExchangeObserver
     from extproc.phases import Direction
+    from extproc.server.fronts import FrontOptions
 
 __all__ = ["Service", "Session", "Stream"]
 
@@ -74,32 +74,23 @@ class Service:
     def __init__(
         self,
         chain: Chain,
-        *,
-        observer: Observer | None = None,
-        clock: Clock | None = None,
-        ids: Iterator[str] | None = None,
-        limits: Limits | None = None,
-        bounds: Bounds | None = None,
+        options: FrontOptions = DEFAULT_OPTIONS,
     ) -> None:
         """Takes what sessions share.
 
         Args:
             chain: the filters; started and stopped by the front.
-            observer: is told of every exchange; costs a trace of every edit.
-            clock: where time comes from.
-            ids: names exchanges; by default, so that no two have one name.
-            limits: how many headers Envoy takes, and how large.
-            bounds: what exchanges may take, of time and of memory.
+            options: those of the front.
         """
         self.chain = chain
-        self.observer = observer
-        self.ids = ids or _exchange_ids()
-        bounds = bounds or Bounds()
+        self.observer = options.observer
+        self.ids = options.ids or _exchange_ids()
+        bounds = options.bounds
         self.bodies = Budget(bounds.bodies_bytes, "the bodies of all exchanges together")
         self.terms = Terms(
-            clock=clock or SystemClock(),
-            limits=limits or Limits(),
-            trace=observer is not None,
+            clock=options.clock or SystemClock(),
+            limits=options.limits or Limits(),
+            trace=options.observer is not None,
             bodies=self.bodies,
             max_body_bytes=bounds.body_bytes,
             change_modes=True,

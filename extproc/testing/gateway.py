@@ -11,7 +11,7 @@ from extproc.envoy.asked import Asked
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainReply, PlainRequest, Upstream, send
-from extproc.server import new_front
+from extproc.server import FrontOptions, new_front
 from extproc.server.bounds import Bounds
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class Gateway:
         self._concurrency = concurrency
         timing = Asked.of(chain).timing(self._options.message_timeout, self._options.margin)
         bounds = Bounds(timing=timing if timing.max_message_timeout else None)
-        self._front = new_front(chain, processor, front=front, observer=observer, clock=clock, bounds=bounds, grace=1.0)
+        told = FrontOptions(observer=observer, clock=clock, bounds=bounds, grace=1.0)
+        self._front = new_front(chain, processor, told, front=front)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

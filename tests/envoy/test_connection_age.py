@@ -11,8 +11,7 @@ from extproc import Chain, Exchange, Filter
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainRequest, Upstream, send
-from extproc.server import FrontName, new_front
-from extproc.server.bounds import Bounds
+from extproc.server import Bounds, FrontName, FrontOptions, new_front
 
 EXCHANGES = 300
 AT_ONCE = 8
@@ -30,10 +29,8 @@ class Slow(Filter):
 async def test_no_exchange_is_lost_when_connections_end_for_their_age(front: FrontName) -> None:
     chain, statuses = Chain([Slow()]), Counter[int]()
     todo = iter(range(EXCHANGES))
-    async with (
-        Upstream() as upstream,
-        new_front(chain, front=front, max_connection_age=0.1, bounds=Bounds(stall=None)) as entered,
-    ):
+    aging = FrontOptions(max_connection_age=0.1, bounds=Bounds(stall=None))
+    async with Upstream() as upstream, new_front(chain, options=aging, front=front) as entered:
         options = EnvoyOptions(
             listen="127.0.0.1:0",
             admin="127.0.0.1:0",

@@ -12,7 +12,7 @@ from extproc import Chain, Exchange, Filter
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainRequest, Upstream, send
-from extproc.server import FrontName, new_front
+from extproc.server import FrontName, FrontOptions, new_front
 from extproc.server.tls import Tls
 
 CERTIFICATES = Path(__file__).parents[1] / "server" / "certificates"
@@ -53,7 +53,7 @@ def with_tls(config: str, client: str) -> str:
 @pytest.mark.parametrize(("client", "status", "tag"), [("envoy", 200, b"on"), ("stranger", 500, None)])
 async def test_envoy_is_known_by_its_certificate(front: FrontName, client: str, status: int, tag: bytes | None) -> None:
     chain = Chain([Tag()])
-    async with Upstream() as upstream, new_front(chain, front=front, tls=SERVER) as entered:
+    async with Upstream() as upstream, new_front(chain, options=FrontOptions(tls=SERVER), front=front) as entered:
         options = EnvoyOptions(
             listen="127.0.0.1:0",
             admin="127.0.0.1:0",

@@ -12,7 +12,7 @@ import pytest
 
 from extproc import Chain
 from extproc.server import fronts
-from extproc.server.fronts import Front
+from extproc.server.fronts import Front, FrontOptions
 from extproc.wire import PROCESS, SERVICE
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 
@@ -28,7 +28,7 @@ def new_front(request: pytest.FixtureRequest) -> NewFront:
     """Makes a front, of each kind in turn: whatever the one does, the other must do."""
 
     def made(chain: Chain, listen: Sequence[str] = ("127.0.0.1:0",), **options: Any) -> Front:
-        return fronts.new_front(chain, listen, front=request.param, **options)
+        return fronts.new_front(chain, listen, FrontOptions(**options), front=request.param)
 
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from extproc import Chain, Exchange
-from extproc.server.bounds import Bounds
+from extproc.server import Bounds, FrontOptions
 from extproc.server.session import Service, Session
 from tests.acting import acting_with
 from tests.jumping_loop import LoopClock, run
@@ -94,7 +94,7 @@ def test_the_exchange_ends_once_and_leaves_nothing_behind(
     async def exchange() -> None:
         entered.append(asyncio.Event())
         chain = Chain([acting_with({phase: enter, "on_complete": complete})])
-        service = Service(chain, clock=LoopClock(), bounds=Bounds(stall=None))
+        service = Service(chain, FrontOptions(clock=LoopClock(), bounds=Bounds(stall=None)))
         session = service.open(Silence())
         for message in (headers_message(end_of_stream=False), body_message(b"hello")):
             session.receive(message.SerializeToString())

@@ -7,7 +7,7 @@ import os
 import signal
 
 from extproc import Chain
-from extproc.server import serve
+from extproc.server import FrontOptions, serve
 
 
 async def test_what_was_made_at_the_start_is_left_out_of_garbage_collections() -> None:
@@ -18,7 +18,7 @@ async def test_what_was_made_at_the_start_is_left_out_of_garbage_collections() -
         os.kill(os.getpid(), signal.SIGTERM)
 
     try:
-        await serve(Chain([]), ["127.0.0.1:0"], on_ready=ready, grace=0)
+        await serve(Chain([]), ["127.0.0.1:0"], FrontOptions(grace=0), on_ready=ready)
     finally:
         gc.unfreeze()
 

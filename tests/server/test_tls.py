@@ -15,7 +15,7 @@ import grpc.aio
 import pytest
 
 from extproc import Chain, ServerError
-from extproc.server import NativeFront
+from extproc.server import FrontOptions, NativeFront
 from extproc.server.tls import Tls, names_of
 from tests.server.conftest import METHOD, NewFront, headers_message
 
@@ -75,7 +75,7 @@ async def test_who_is_let_in(tls: Tls, client: str | None, expected: set[str], n
 
 
 async def test_a_unix_socket_can_have_tls_too(tmp_path: Path) -> None:
-    async with NativeFront(Chain([]), [f"unix:{tmp_path}/s"], tls=Tls(**SERVER)):
+    async with NativeFront(Chain([]), [f"unix:{tmp_path}/s"], FrontOptions(tls=Tls(**SERVER))):
         _, writer = await asyncio.open_unix_connection(
             tmp_path / "s", ssl=client_context(), server_hostname="localhost"
         )
@@ -91,7 +91,7 @@ def client_context(alpn: str = "h2") -> ssl.SSLContext:
 
 async def test_a_client_that_has_not_agreed_on_http2_is_turned_away() -> None:
     """RFC 9113, section 3.2: over TLS, HTTP/2 is what ALPN says."""
-    async with NativeFront(Chain([]), tls=Tls(**SERVER)) as front:
+    async with NativeFront(Chain([]), options=FrontOptions(tls=Tls(**SERVER))) as front:
         host, _, port = front.addresses[0].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port), ssl=client_context("http/1.1"))
         assert await reader.read() == b""

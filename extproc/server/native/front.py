@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from extproc.errors import ServerError
-from extproc.server.listen import check_address, clear_stale_socket, inode_of, remove_socket, socket_mode
+from extproc.server.fronts import DEFAULT_OPTIONS
+from extproc.server.listen import check_addresses, clear_stale_socket, inode_of, remove_socket, socket_mode
 from extproc.server.native.connection import Connection
 from extproc.server.native.health import Health, Status
 from extproc.server.native.limits import Http2Limits
@@ -20,20 +21,14 @@ from extproc.server.tls import Certificates, names_of
 from extproc.wire import PROCESS, SERVICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
     from extproc.chain import Chain
-    from extproc.clock import Clock
-    from extproc.guard import Limits
-    from extproc.observe import Observer
-    from extproc.server.bounds import Bounds
-    from extproc.server.listen import SocketMode
-    from extproc.server.tls import Tls
+    from extproc.server.fronts import FrontOptions
 
 __all__ = ["NativeFront"]
 
-_MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 _BACKLOG = 1024
 _AGE_JITTER = 0.1
 """So that the connections of a fleet do not end together."""
@@ -57,61 +52,23 @@ class NativeFront:
         self,
         chain: Chain,
         listen: Sequence[str] = ("127.0.0.1:0",),
-        *,
-        observer: Observer | None = None,
-        clock: Clock | None = None,
-        ids: Iterator[str] | None = None,
-        limits: Limits | None = None,
-        socket_mode: SocketMode = 0o660,
-        max_message_bytes: int = _MAX_MESSAGE_BYTES,
-        grace: float = 10.0,
-        bounds: Bounds | None = None,
-        tls: Tls | None = None,
-        max_connection_age: float | None = None,
-        http2: Http2Limits | None = None,
-        rng: random.Random | None = None,
+        options: FrontOptions = DEFAULT_OPTIONS,
     ) -> None:
-        """Sets the front up; nothing listens yet.
-
-        Args:
-            chain: the filters; not started yet.
-            listen: ``HOST:PORT`` (port 0: any free one), ``[IPV6]:PORT`` or ``unix:/path``.
-            observer: is told of every exchange; costs a trace of every edit.
-            clock: where time comes from.
-            ids: names exchanges; by default, so that no two have one name.
-            limits: how many headers Envoy takes, and how large.
-            socket_mode: permissions of unix sockets.
-            max_message_bytes: the largest message taken; more than Envoy's buffer limit.
-            grace: seconds that exchanges under way get to finish when the front is left.
-            bounds: what exchanges may take, of time and of memory.
-            tls: certificates; without them, anybody who can connect is trusted and heard.
-            max_connection_age: seconds, give or take a tenth, after which a connection is ended in good order.
-            http2: what a peer may do.
-            rng: varies the age of connections.
-
-        Raises:
-            ServerError: an address is malformed, or there is none; certificates cannot be used.
-        """
-        if not listen:
-            raise ServerError("there is no address to listen on")
-        self.addresses = [check_address(address) for address in listen]
+        """Sets the front up, as `new_front` does; nothing listens yet."""
+        self.addresses = check_addresses(listen)
         self.counters: Counter[str] = Counter()
-        self._chain = chain
-        self._service = Service(chain, observer=observer, clock=clock, ids=ids, limits=limits, bounds=bounds)
-        self._socket_mode: SocketMode = socket_mode
-        self._grace = grace
-        self._http2 = http2 or Http2Limits()
-        self._tls = tls
-        self._certificates = None if tls is None else Certificates(tls)
-        self._max_connection_age = max_connection_age
-        self._rng = rng or random.Random()  # noqa: S311 (spreads load, guards nothing)
+        self._options = options
+        self._service = Service(chain, options)
+        self._http2 = options.http2 or Http2Limits()
+        self._certificates = None if options.tls is None else Certificates(options.tls)
+        self._rng = random.Random()  # noqa: S311 (spreads load, guards nothing)
         self._health = Health()
         self._connect = partial(
             Connection,
             methods={f"/{SERVICE}/{PROCESS}".encode(): self._service.open, **self._health.methods()},
             limits=self._http2,
             counters=self.counters,
-            max_message_bytes=max_message_bytes,
+            max_message_bytes=options.max_message_bytes,
         )
         self._buffer = memoryview(bytearray(_READ_BYTES + self._http2.frame_bytes))
         _keep_memory()
@@ -126,8 +83,8 @@ class NativeFront:
             ServerError: an address cannot be bound.
         """
         async with AsyncExitStack() as exits:
-            await self._chain.start()
-            exits.push_async_callback(self._chain.stop)
+            await self._service.chain.start()
+            exits.push_async_callback(self._service.chain.stop)
             exits.enter_context(self._service.watchdog)
             exits.push_async_callback(self._finish)
             self.addresses = [await self._bind(address, exits) for address in self.addresses]
@@ -158,7 +115,7 @@ class NativeFront:
             if address.startswith("unix:"):
                 path = address.removeprefix("unix:")
                 clear_stale_socket(path)
-                with socket_mode(path, self._socket_mode):
+                with socket_mode(path, self._options.socket_mode):
                     server = await loop.create_unix_server(self._accept, path, backlog=_BACKLOG, **self._security())
                 exits.callback(remove_socket, path, inode_of(path))
                 exits.callback(server.close)
@@ -178,7 +135,7 @@ class NativeFront:
             buffer=self._buffer,
             age=self._age(),
             admit=self._admit,
-            opened=self._protocols.add,
+            opened=self._opened,
             closed=self._closed,
         )
 
@@ -189,19 +146,26 @@ class NativeFront:
 
     def _admit(self, transport: asyncio.BaseTransport) -> bool:
         """Whether a peer may stay after its TLS handshake."""
-        if self._tls is None:
+        tls = self._options.tls
+        if tls is None:
             return True
         if transport.get_extra_info("ssl_object").selected_alpn_protocol() != "h2":
             self.counters["tls.no_h2"] += 1
             return False
-        if not self._tls.allows(names_of(transport.get_extra_info("peercert") or {})):
+        if not tls.allows(names_of(transport.get_extra_info("peercert") or {})):
             self.counters["tls.client_name"] += 1
             return False
         return True
 
     def _age(self) -> float | None:
-        age = self._max_connection_age
+        age = self._options.max_connection_age
         return None if age is None else age * self._rng.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)
+
+    def _opened(self, protocol: Http2Protocol) -> None:
+        self._protocols.add(protocol)
+        if len(self._protocols) > self._http2.connections:
+            self.counters["limit.connections"] += 1
+            protocol.connection.refuse_more()
 
     def _closed(self, protocol: Http2Protocol) -> None:
         self._protocols.discard(protocol)
@@ -211,8 +175,8 @@ class NativeFront:
     async def _finish(self) -> None:
         """Lets the streams that are open end, then ends them."""
         for protocol in list(self._protocols):
-            protocol.drain(self._grace)
-        await self._all_closed(self._grace + _LAST_WORDS)
+            protocol.drain(self._options.grace)
+        await self._all_closed(self._options.grace + _LAST_WORDS)
         for protocol in list(self._protocols):
             protocol.abort()
         await self._service.aclose()

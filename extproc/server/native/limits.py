@@ -28,6 +28,7 @@ class Http2Limits:
     """The limits of one connection. Whoever passes one of them loses a stream or the connection, nobody else.
 
     Attributes:
+        connections: of the whole front, at once; one more is told that it gets no stream, and closed.
         streams: open at once; one more is refused, which Envoy takes as a reason for another connection.
         stream_window: bytes of a stream that a chain has not consumed.
         connection_window: the same, of all streams together; how much memory a peer can make a connection hold.
@@ -55,6 +56,7 @@ class Http2Limits:
         drain_grace: seconds that streams get to finish on a connection that is closed for its age or idleness.
     """
 
+    connections: int = 4096
     streams: int = 2000
     stream_window: int = 1 * _MIB
     connection_window: int = 32 * _MIB

@@ -20,7 +20,7 @@ _TLS = Tls(certificate=CERTIFICATES / "server.pem", key=CERTIFICATES / "server.k
 _HALF_CLOSES = "half-close"  # which TLS cannot
 
 
-def _client() -> ssl.SSLContext:
+def client_context() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=CERTIFICATES / "authority.pem")
     context.check_hostname = False
     context.set_alpn_protocols(["h2"])
@@ -35,9 +35,9 @@ def _client() -> ssl.SSLContext:
 async def test_attack(attack: Attack) -> None:
     async with (
         serving(http2=attack.limits, tls=_TLS) as front,
-        bystander(front.addresses[0], _client()) as client,
+        bystander(front.addresses[0], client_context()) as client,
     ):
-        await client.is_served_during(attack.case.play(front.addresses[0], _client()))
+        await client.is_served_during(attack.case.play(front.addresses[0], client_context()))
         assert not attack.counter or front.counters[attack.counter], front.counters
 
 
@@ -48,7 +48,7 @@ async def test_who_does_not_finish_the_handshake_is_let_go(said: bytes) -> None:
     limits = Http2Limits(preface_timeout=0.05)
     async with (
         serving(http2=limits, tls=_TLS) as front,
-        bystander(front.addresses[0], _client()) as client,
+        bystander(front.addresses[0], client_context()) as client,
     ):
         host, _, port = front.addresses[0].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))

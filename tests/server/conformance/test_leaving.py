@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from extproc import Chain
+from extproc.server import FrontOptions
 from extproc.server.native import NativeFront
 from tests.server.raw.frames import (
     ACK,
@@ -30,7 +31,7 @@ from tests.server.raw.serving import Tag
 @asynccontextmanager
 async def leaving(grace: float) -> AsyncIterator[tuple[Peer, Frame]]:
     """A connection with one call under way, whose server has just said that it is about to leave; with the PING."""
-    front = NativeFront(Chain([Tag()]), grace=grace)
+    front = NativeFront(Chain([Tag()]), options=FrontOptions(grace=grace))
     await front.__aenter__()
     async with asyncio.TaskGroup() as tasks, greeted(front.addresses[0]) as peer:
         peer.answers_pings = False

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hpack import Encoder
 
 from extproc import Chain, Exchange, Filter
+from extproc.server import FrontOptions
 from extproc.server.native import Http2Limits, NativeFront, Rate
 from extproc.server.native.errors import ErrorCode
 from extproc.server.native.frames import (
@@ -146,7 +147,7 @@ async def abort_at_random(exchanges: int, seed: int = 1) -> Left:
     before, others = len(asyncio.all_tasks()), alive()
     # Every other stream comes to nothing: what is tested is what becomes of it, not that the client is thrown out.
     limits = Http2Limits(resets=Rate(STREAMS_A_CONNECTION, 0))
-    async with NativeFront(Chain([Sometimes()]), http2=limits) as front:
+    async with NativeFront(Chain([Sometimes()]), options=FrontOptions(http2=limits)) as front:
         connections = -(-exchanges // STREAMS_A_CONNECTION)
         for first in range(0, connections, CLIENTS):
             async with asyncio.TaskGroup() as clients:

@@ -11,6 +11,7 @@ from pathlib import Path
 from hpack import Encoder
 
 from extproc import Chain, Exchange, Filter
+from extproc.server import FrontOptions
 from extproc.server.native import NativeFront
 from extproc.server.native.frames import DATA, END_HEADERS, HEADERS, PREFACE, frame, ping, settings, window_update
 from tests.server.native.aborting import AT_ONCE, FIELDS
@@ -49,7 +50,7 @@ async def open_streams(address: str, streams: int, stack: AsyncExitStack) -> Non
 
 async def hold(streams: int) -> float:
     """Opens so many streams at once; returns the bytes that each costs, client and all."""
-    async with NativeFront(Chain([BothWays()]), grace=0) as front, AsyncExitStack() as stack:
+    async with NativeFront(Chain([BothWays()]), options=FrontOptions(grace=0)) as front, AsyncExitStack() as stack:
         await open_streams(front.addresses[0], 1, stack)
         before = memory()
         for _ in range(streams // STREAMS_A_CONNECTION):

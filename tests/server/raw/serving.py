@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from extproc import Chain, Exchange, Filter
+from extproc.server import FrontOptions
 from extproc.server.native import NativeFront
 from tests.server.raw.peer import Peer
 from tests.server.raw.requests import check
@@ -62,7 +63,8 @@ async def serving(*filters: Filter, clients_leave: bool = True, **options: Any) 
     logging.getLogger().addHandler(loud)
     before = _tasks()
     try:
-        async with NativeFront(Chain(filters or (Tag(), Upper()), timeout=30), **{"grace": 0.0, **options}) as front:
+        chain, told = Chain(filters or (Tag(), Upper()), timeout=30), FrontOptions(**{"grace": 0.0, **options})
+        async with NativeFront(chain, options=told) as front:
             yield front
             if clients_leave:
                 await _until(lambda: not front.gauges()["connections"])
