@@ -76,8 +76,8 @@ def chunks() -> Chain:
 
 
 def waits() -> Chain:
-    """A hook that suspends, in every place."""
-    return Chain([Wait()])
+    """A hook that suspends, in every place, and has all the time that a busy machine may take."""
+    return Chain([Wait()], timeout=60)
 
 
 def _demo_filters(edits: dict[str, dict[str, dict[str, str]]]) -> Chain:
