@@ -276,8 +276,9 @@ class ExchangeMachine:
         if lane.replaced:
             return  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers
-        stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
-        if lane.held is not None:
+        if lane.held is None:
+            stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
+        else:
             stage = lane.held.in_phase(phase)
         verdict = self._admit(stage) if unseen else None
         pipeline = lane.pipeline

@@ -196,6 +196,20 @@ def test_a_hook_for_the_whole_body_edits_headers_where_envoy_holds_them(mode: Bo
 
 @both_ways
 @in_all_modes
+def test_a_value_added_to_a_header_leaves_those_there_are_where_the_answer_waits_for_the_body(
+    mode: BodyMode, direction: Direction
+) -> None:
+    def add(exchange: Exchange) -> None:
+        side(exchange, direction).headers.add("x-a", "2")
+
+    headers: RawHeaders = [*LINE[direction], ("x-a", b"1")]
+    chain = Chain([FILTERS["guard"](direction), acting_with({f"on_{direction.value}_headers": add})])
+    got = carry(chain, mode, direction, headers, [b"ab"])
+    assert got == Passed([*headers, ("x-a", b"2")], b"ab")
+
+
+@both_ways
+@in_all_modes
 @pytest.mark.parametrize("fails_at", [b"a", b"b", b""])
 def test_who_may_be_skipped_and_changed_nothing_is_skipped_in_the_middle(
     mode: BodyMode, direction: Direction, fails_at: bytes
