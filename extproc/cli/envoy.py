@@ -89,6 +89,7 @@ def run(
     listen: str = _LISTEN,
     request_body_mode: BodyModeName | None = None,
     response_body_mode: BodyModeName | None = None,
+    message_timeout: Duration | None = None,
     record: Path | None = None,
 ) -> None:
     """Run a processor and a real Envoy in front of an upstream, for development.
@@ -102,6 +103,8 @@ def run(
         request_body_mode: How Envoy is to send request bodies, if the chain wants them: by default BUFFERED if a filter
             wants them whole, else FULL_DUPLEX_STREAMED.
         response_body_mode: The same for responses.
+        message_timeout: How long Envoy is to wait for a processor that says nothing, if that is shorter than the chain
+            may take: filters that have to wait ask for more time then.
         record: A directory to record the traffic into.
     """
     from extproc.config import load_chain
@@ -111,6 +114,7 @@ def run(
         listen=listen,
         admin=_ANY_PORT,
         upstream=upstream,
+        message_timeout=message_timeout,
         request_body_mode=_body_mode(request_body_mode),
         response_body_mode=_body_mode(response_body_mode),
     )
@@ -119,13 +123,15 @@ def run(
 
 
 async def _run(chain: Chain, options: EnvoyOptions, record: Path | None) -> None:
+    from extproc.envoy.asked import Asked
     from extproc.envoy.binary import RunningEnvoy
     from extproc.envoy.config import bootstrap
-    from extproc.server import FrontOptions, new_front
+    from extproc.server import Bounds, FrontOptions, new_front
 
     stop = _stop_signal()
+    bounds = Bounds(timing=Asked.of(chain).told(options.message_timeout, options.margin))
     with recording(record, chain) as recorder:
-        async with new_front(chain, [_ANY_PORT], FrontOptions(observer=recorder)) as front:
+        async with new_front(chain, [_ANY_PORT], FrontOptions(observer=recorder, bounds=bounds)) as front:
             options = replace(options, processors=tuple(front.addresses))
             config = await asyncio.to_thread(bootstrap, chain, options)  # it takes a while, and the front is up
             async with RunningEnvoy(config, keep_output=False) as envoy:

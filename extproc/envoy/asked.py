@@ -60,6 +60,11 @@ class Asked:
             return Timing(message_timeout or longest)
         return Timing.extensible(message_timeout, self.timeout)
 
+    def told(self, message_timeout: float | None = None, margin: float = MARGIN) -> Timing | None:
+        """What the processor has to know of this; None: nothing, for Envoy waits longer than the chain may take."""
+        timing = self.timing(message_timeout, margin)
+        return timing if timing.max_message_timeout else None
+
     @property
     def untouchable(self) -> str:
         """Headers that nobody may touch, as an RE2.

@@ -78,8 +78,7 @@ class Gateway:
         self._options = options or EnvoyOptions()
         self._chain = chain
         self._concurrency = concurrency
-        timing = Asked.of(chain).timing(self._options.message_timeout, self._options.margin)
-        bounds = Bounds(timing=timing if timing.max_message_timeout else None)
+        bounds = Bounds(timing=Asked.of(chain).told(self._options.message_timeout, self._options.margin))
         told = FrontOptions(observer=observer, clock=clock, bounds=bounds, grace=1.0)
         self._front = new_front(chain, processor, told, front=front)
         self._exits = AsyncExitStack()

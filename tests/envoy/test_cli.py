@@ -29,7 +29,13 @@ class Marking(Filter):
         exchange.request.headers["x-seen"] = "yes"
 
 
+class Slow(Filter):
+    async def on_request_headers(self, exchange: Exchange) -> None:
+        await asyncio.sleep(0.5)
+
+
 chain = Chain([Marking()])
+slow = Chain([Slow()])
 
 
 def test_the_file_written_is_one_that_envoy_takes(tmp_path: Path) -> None:
@@ -107,9 +113,9 @@ class Run:
 
 
 @asynccontextmanager
-async def running(*words: str) -> AsyncIterator[Run]:
-    """``extproc envoy run`` with the chain of this file."""
-    command = [str(Path(sys.executable).with_name("extproc")), "envoy", "run", HERE, *words]
+async def running(*words: str, chain: str = HERE) -> AsyncIterator[Run]:
+    """``extproc envoy run`` with a chain of this file."""
+    command = [str(Path(sys.executable).with_name("extproc")), "envoy", "run", chain, *words]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     try:
@@ -159,6 +165,19 @@ async def test_a_run_records_what_it_is_told_to(tmp_path: Path) -> None:
     (capture,) = (tmp_path / "captures").glob("*.ndjson")
     assert run.announced["recording"] == str(capture)
     assert "/recorded" in capture.read_text()
+
+
+async def test_a_run_whose_envoy_waits_a_shorter_time_asks_it_for_more() -> None:
+    async with Upstream() as upstream:
+        words = ["--upstream", upstream.address, "--listen", ANY, "--message-timeout", "100ms"]
+        async with running(*words, chain="tests.envoy.test_cli:slow") as run:
+            reply = await send(await run.ready(), PlainRequest())
+            admin = run.announced["admin"].removeprefix("http://")
+            config = await send(admin, PlainRequest(target="/config_dump"))
+            await run.stop(signal.SIGTERM)
+
+    assert reply.status == 200
+    assert b'"message_timeout": "0.100s"' in config.content
 
 
 @pytest.mark.parametrize(

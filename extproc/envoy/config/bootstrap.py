@@ -66,8 +66,8 @@ def _heading(source: Chain | Needs, asked: Asked, options: EnvoyOptions, command
     lines = [f"Envoy with the processor{whose} as {where}."]
     if command:
         lines.append(f"Generated: change the chain and run this again, {command}")
-    timing = asked.timing(options.message_timeout, options.margin)
-    if timing.max_message_timeout:
+    timing = asked.told(options.message_timeout, options.margin)
+    if timing is not None:
         told = f"--message-timeout {timing.message_timeout:g}s"
         told += f" --max-message-timeout {timing.max_message_timeout:g}s"
         lines.append(f"The processor has to know how long Envoy waits: extproc serve … {told}")
