@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky
 
 from tests.envoy.both import disagreements
-from tests.envoy.drawing import scenarios, settings_from
+from tests.envoy.drawing import scenarios
+from tests.envoy.drawn_settings import settings_from
 from tests.envoy.real import Real
 from tests.envoy.scenario import Scenario
 from tests.envoy.source import source

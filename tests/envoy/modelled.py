@@ -118,8 +118,9 @@ class _ModelStage:
         await self._settle()
 
     async def pass_(self, seconds: float) -> None:
-        self.exchange.pass_time(seconds)
-        await self._settle()
+        while seconds:
+            seconds = self.exchange.pass_time(seconds)
+            await self._settle()
 
     async def leave(self, *, upstream: bool) -> None:
         if upstream:

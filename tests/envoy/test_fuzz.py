@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.envoy.drawing import settings_from
+from tests.envoy.drawn_settings import settings_from
 from tests.envoy.fuzz import disagreement
 from tests.envoy.scenarios import bodies
 from tests.envoy.source import source

@@ -134,7 +134,7 @@ class Exchange:
 
     def reads(self, direction: Direction) -> bool:
         """Whether Envoy takes more of a message; at its buffer limit it may stop until an answer makes room."""
-        return not self._filter.states[direction].choked
+        return not (self._legs[direction].full or self._filter.states[direction].choked)
 
     # Time
 
@@ -173,12 +173,14 @@ class Exchange:
         self._idle_since = self._clock.now
         self._look()
 
-    def pass_time(self, seconds: float) -> None:
-        """Lets some time pass, and what is to happen in it."""
-        end = self._clock.now + seconds
-        while not self.over and (due := self._due()) is not None and due <= end:
-            self._pass(due)
-        self._clock.now = end
+    def pass_time(self, seconds: float) -> float:
+        """Lets some time pass, until something happens in it; returns the seconds that are left then."""
+        end, due = self._clock.now + seconds, self._due()
+        if self.over or due is None or due > end:
+            self._clock.now = end
+            return 0.0
+        self._pass(due)
+        return end - due
 
     def client_left(self) -> None:
         """The client is gone."""

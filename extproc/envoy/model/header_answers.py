@@ -62,9 +62,7 @@ class HeaderAnswers:
             assert state.headers is not None  # noqa: S101 (they are held until they are answered)
             state.headers.remove("content-length")
             state.body_replaced = True
-            if state.duplex and state.body_begun:
-                state.leg.held = body  # some of the old one has gone to the processor, and nobody looks how large it is
-            elif state.leg.held is None:
+            if state.leg.held is None and not state.ended_in_body:
                 state.leg.hold_more(body)
             else:
                 state.leg.hold_instead(body)
@@ -126,8 +124,8 @@ class HeaderAnswers:
 
     def _tell_body(self, state: ProcessorState, callback: CallbackState) -> None:
         leg = state.leg
-        if leg.held is not None:
-            self._asking.ask_body(state, leg.release(), callback, end=leg.arrived and leg.trailers is None)
+        if leg.held or (leg.held is not None and state.ended_in_body):
+            self._asking.ask_body(state, leg.release(), callback, end=state.ended_in_body)
 
     def _collect_partial(self, state: ProcessorState) -> None:
         if state.leg.held:

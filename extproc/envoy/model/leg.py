@@ -75,6 +75,7 @@ class Leg:
         arrived: the message is here to its end.
         held: body that waits; None: none has been held.
         streaming: more held body than the buffer limit stops the sender, instead of failing the exchange.
+        full: it has, until half of that is gone.
         sent: what has gone on.
         closed: nothing goes on any more.
     """
@@ -92,7 +93,8 @@ class Leg:
         self.trailers: Fields | None = None
         self.arrived = False
         self.held: bytes | None = None
-        self.streaming = False
+        self.streaming = True
+        self.full = False
         self.sent = Sent()
         self.closed = False
         self.limit = limit
@@ -125,14 +127,13 @@ class Leg:
             verdict, data = Verdict.CONTINUE, b""
         if verdict is Verdict.CONTINUE:
             if self.sent.headers is None or self.held is not None:
-                self._hold(data)
+                self.held = (self.held or b"") + data
                 self.go_on()
             else:
                 self._pass_data(data, end=self.arrived)
         elif verdict in (Verdict.BUFFER, Verdict.WATERMARK):
             self.streaming = verdict is Verdict.WATERMARK
-            self._hold(data)
-            self._check_held()
+            self._hold((self.held or b"") + data)
 
     def judge_trailers(self, verdict: Verdict) -> None:
         """Lets trailers pass, and with them whatever was held before them."""
@@ -150,10 +151,10 @@ class Leg:
             return
         if self.sent.headers is None:
             self._pass_headers(end=self._headers_only and self.held is None)
-        held, self.held = self.held, None
-        ends_with_data = self.arrived and self.trailers is None
-        if held is not None or (ends_with_data and not self._injected):
-            self._pass_data(held or b"", end=ends_with_data)
+        waited = self.held is not None
+        held, ends_with_data = self.release(), self.arrived and self.trailers is None
+        if waited or (ends_with_data and not self._injected):
+            self._pass_data(held, end=ends_with_data)
         if self.trailers is not None:
             self._pass_trailers(self.trailers)
 
@@ -168,24 +169,25 @@ class Leg:
 
     def hold_instead(self, data: bytes) -> None:
         """``modify*Buffer``: this takes the place of what is held."""
-        self.held = data
-        self._check_held()
+        self._hold(data)
 
     def hold_more(self, data: bytes) -> None:
-        """``add*Data``: this is held too."""
-        self._hold(data)
-        self._check_held()
+        """``add*Data``: this is held too, and more than the buffer limit would be too much."""
+        self.streaming = False
+        self._hold((self.held or b"") + data)
 
     def release(self) -> bytes:
         """Gives out what is held; nothing is then."""
-        held, self.held = self.held or b"", None
+        held, self.held, self.full = self.held or b"", None, False
         return held
 
     def _hold(self, data: bytes) -> None:
-        self.held = (self.held or b"") + data
-
-    def _check_held(self) -> None:
-        if not self.streaming and self.held is not None and len(self.held) > self.limit:
+        self.held = data
+        if len(data) <= self.limit:
+            self.full = self.full and len(data) > self.limit // 2
+        elif self.streaming:
+            self.full = True
+        elif not self.full:
             self._on_too_large(self.direction)
 
     # Where it goes

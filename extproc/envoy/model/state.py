@@ -99,7 +99,7 @@ class ProcessorState:
         trailers_told: the processor has been told of the trailers.
         attributes_told: it has been told the attributes.
         done: the last answer about it is here.
-        choked: it has stopped the sender: more waits than the buffer limit allows ("watermark").
+        choked: it has stopped the sender: more waits for answers than the buffer limit allows ("watermark").
         deadline: when the message timer fires; None: it does not run.
         extended: the processor has already been given more time for this message.
     """
@@ -144,6 +144,11 @@ class ProcessorState:
         return not self.send_headers and not self.send_trailers and self.body_mode is BodyMode.NONE
 
     @property
+    def ended_in_body(self) -> bool:
+        """The message is here to its end, which was in its body."""
+        return self.body_begun and self.leg.arrived and self.leg.trailers is None
+
+    @property
     def duplex(self) -> bool:
         """Whether answers come when, and in as many pieces as, the processor likes; no timer runs meanwhile."""
         return self.body_mode is BodyMode.FULL_DUPLEX_STREAMED
@@ -163,9 +168,8 @@ class ProcessorState:
         return self.queue.size > self.leg.limit
 
     def choke_over_limit(self) -> None:
-        """Stops the sender where more waits than Envoy holds."""
-        held = self.leg.held if self.leg.streaming else None
-        self.choked = self.choked or self.over_limit or len(held or b"") > self.leg.limit
+        """Stops the sender where more waits for answers than Envoy holds."""
+        self.choked = self.choked or self.over_limit
 
     def release_sender(self, *, below_half: bool = False) -> None:
         """Lets the sender go on; `below_half`: only where little enough waits."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from extproc.envoy.model import Close
 from extproc.guard import Limits
 from extproc.messages import Abort, RawHeaders
+from extproc.phases import BodyMode
 from tests.envoy.answers import answer_now, say
+from tests.envoy.moves import ALL_PARTS, Reply, Send
 from tests.envoy.scenario import (
     HEADERS,
     RQB,
@@ -22,6 +24,7 @@ from tests.envoy.scenario import (
     on,
     post,
     reply,
+    split,
 )
 
 _OPEN = config(failure_mode_allow=True)
@@ -48,6 +51,16 @@ _OK = reply()
 _TOO_LARGE = post(b"x" * 101)
 
 SCENARIOS = [
+    *(
+        Scenario(
+            f"a-response-held-over-a-limit-of-{limit}-{mode.name.lower()}",
+            config("headers response_body", body=mode, buffer_limit=limit),
+            response=split(reply(body=b"abc"), 2),
+            moves=(Send(), Reply(2), Reply(ALL_PARTS)),
+        )
+        for mode in (BodyMode.NONE, BodyMode.GRPC, BodyMode.STREAMED)
+        for limit in (1, 2, 3)
+    ),
     # Counts: the request has :authority, :path, :method, :scheme and x-forwarded-proto
     *(Scenario(f"request-headers-{5 + count}", HEADERS, on(RQH, say(RQH, *_many(count)))) for count in (95, 96)),
     *(Scenario(f"response-headers-{2 + count}", HEADERS, on(RSH, say(RSH, *_many(count)))) for count in (98, 99)),

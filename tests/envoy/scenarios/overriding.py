@@ -153,6 +153,7 @@ SCENARIOS = [
         for part, headers, body, trailers in (("request", RQH, RQB, RQT), ("response", RSH, RSB, RST))
         for what, chunks, mode in (
             ("bodiless", (), _DUPLEX_ALL),
+            ("empty", (b"",), _DUPLEX_ALL),
             ("whole", (b"hello",), _DUPLEX_ALL),
             ("whole-and-skipped", (b"hello",), _DUPLEX_BODIES),
         )

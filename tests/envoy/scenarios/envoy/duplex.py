@@ -212,15 +212,20 @@ SCENARIOS = [
     ),
     *(
         Scenario(
-            f"DuplexStreamed{phase.direction.value.title()}ReplacedOverTheLimit-{how}",
+            f"DuplexStreamed{phase.direction.value.title()}ReplacedOverTheLimit-{how}{what}",
             config("all", body=_DUPLEX, buffer_limit=10),
             {phase: [say(phase, body=b"longer body", replace=True)]},
-            post(b"abc", chunked=True),
-            reply(body=b"abc", chunked=True),
+            post(b"abc", chunked=True, trailers=trailers),
+            reply(body=b"abc", chunked=True, trailers=trailers),
             moves=moves,
         )
         for phase in (RQH, RSH)
-        for how, moves in {"at-once": whole(), "step-by-step": stepwise(2, 2)}.items()
+        for what, trailers in {"": None, "-trailed": [("x-t", b"1")]}.items()
+        for how, moves in {
+            "at-once": whole(),
+            "step-by-step": stepwise(3, 3),
+            "half": (Send(2), Send(), Reply(2), Reply()),
+        }.items()
     ),
     Scenario(
         "DuplexStreamedEndBeforeTrailers",
