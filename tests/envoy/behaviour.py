@@ -57,7 +57,6 @@ _LONG = 40
 
 def page() -> str:
     """The page, as it has to be."""
-    logging.disable()
     return "\n".join([HEAD, *(line for title, theme in THEMES.items() for line in _theme(title, *theme))])
 
 
@@ -181,6 +180,7 @@ def main() -> int:
     """Does what the command line asks; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write docs/envoy-behaviour.md from the scenarios.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is stale")
+    logging.disable()
     check: bool = parser.parse_args().check
     fresh = page()
     if not check:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import zip_longest
 
-from extproc.messages import RawHeaders
+from extproc.messages import Message, RawHeaders
 from tests.envoy.observed import Moment, Observed
 from tests.envoy.received import RESET, Received
 
@@ -30,18 +30,24 @@ def _differences(expected: Observed, seen: Observed) -> Iterator[str]:
             return
         for line in _in_moment(one, other):
             yield f"move {index}, {one.move}: {line}"
-    for name in ("details", "counters", "metadata", "calls"):
+    for name in ("details", "counters", "counters_second", "metadata", "calls"):
         yield from _unlike(name, getattr(expected, name), getattr(seen, name))
     if any(moment.upstream for moment in expected.moments):
         yield from _unlike("cluster", expected.cluster, seen.cluster)
 
 
 def _in_moment(expected: Moment, seen: Moment) -> Iterator[str]:
-    for index, (one, other) in enumerate(zip_longest(expected.heard, seen.heard)):
-        yield from _unlike(f"heard {index}", one, other)
+    yield from _in_heard("heard", expected.heard, seen.heard)
+    yield from _in_heard("the second heard", expected.heard_second, seen.heard_second)
     yield from _in_message("client", expected.client, _without_envoys_own(seen.client, expected.client))
     yield from _in_message("upstream", expected.upstream, seen.upstream)
     yield from _unlike("hung up", expected.hung_up, seen.hung_up)
+    yield from _unlike("hung up on the second", expected.hung_up_second, seen.hung_up_second)
+
+
+def _in_heard(who: str, expected: list[Message], seen: list[Message]) -> Iterator[str]:
+    for index, (one, other) in enumerate(zip_longest(expected, seen)):
+        yield from _unlike(f"{who} {index}", one, other)
 
 
 def _in_message(who: str, expected: Received | None, seen: Received | None) -> Iterator[str]:

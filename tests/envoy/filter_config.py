@@ -21,12 +21,12 @@ __all__ = ["ext_proc", "per_route"]
 _TYPE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3"
 
 
-def ext_proc(config: ExtProcConfig) -> dict[str, Any]:
+def ext_proc(config: ExtProcConfig, *, processor: str = "processor", stat_prefix: str = "p") -> dict[str, Any]:
     """An ``ExternalProcessor``."""
     return {
         "@type": f"{_TYPE}.ExternalProcessor",
-        "stat_prefix": "p",
-        "grpc_service": _grpc_service("processor"),
+        "stat_prefix": stat_prefix,
+        "grpc_service": _grpc_service(processor),
         "failure_mode_allow": config.failure_mode_allow,
         "message_timeout": f"{config.message_timeout}s",
         "max_message_timeout": f"{config.max_message_timeout}s",

@@ -50,26 +50,38 @@ class Setting:
     """Client and upstream speak HTTP/2; else HTTP/1.1."""
     more: tuple[tuple[str, Any], ...] = field(default=())
     """Fields of the ext_proc filter that the model knows nothing of."""
+    second: ExtProcConfig | None = None
+    """Of a second ext_proc filter, nearer to the upstream. What belongs to the listener is taken from the first."""
 
     @property
-    def effective(self) -> ExtProcConfig:
-        """The configuration with the limits that HTTP/2 has of its own.
+    def effective(self) -> list[ExtProcConfig]:
+        """The configurations of the filters, with the limits that HTTP/2 has of its own.
 
         A stream's window limits how much of a body is held, and of a response there may be 60 KiB of headers, not 80.
         """
-        if not self.http2:
-            return self.config
-        responses = replace(self.config.response_limits, header_bytes=_RESPONSE_HEADERS)
-        limit = max(self.config.buffer_limit, _SMALLEST_WINDOW)
-        return replace(self.config, buffer_limit=limit, response_limits=responses)
+        configs = [self.config] if self.second is None else [self.config, self.second]
+        responses, limit = self.config.response_limits, self.buffer_limit
+        if self.http2:
+            responses = replace(responses, header_bytes=_RESPONSE_HEADERS)
+        requests = self.config.request_limits
+        return [
+            replace(config, buffer_limit=limit, request_limits=requests, response_limits=responses)
+            for config in configs
+        ]
+
+    @property
+    def buffer_limit(self) -> int:
+        """How much of a body is held, in bytes."""
+        return max(self.config.buffer_limit, _SMALLEST_WINDOW) if self.http2 else self.config.buffer_limit
 
 
-def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[str, str]) -> str:
+def bootstrap(settings: Sequence[Setting], *, processor: str, second: str, upstreams: dict[str, str]) -> str:
     """The configuration, as JSON (which is YAML): listener ``l0`` for the first setting, and so on.
 
     Args:
         settings: one listener each.
         processor: its address.
+        second: the address of the processor of second filters.
         upstreams: addresses by the name of a cluster; one whose name ends in 2 speaks HTTP/2.
     """
     http2: dict[str, Any] = {"http2_protocol_options": {}}
@@ -82,6 +94,7 @@ def bootstrap(settings: Sequence[Setting], *, processor: str, upstreams: dict[st
                 "listeners": [_pinged(), *(_listener(f"l{index}", setting) for index, setting in enumerate(settings))],
                 "clusters": [
                     *(_cluster(name, processor, http2) for name in ("processor", "other-processor")),
+                    _cluster("second-processor", second, http2),
                     _cluster(NOBODY, "127.0.0.1:1", http2),
                     *(
                         _cluster(name, address, http2 if name.endswith("2") else http1, one_shot=True)
@@ -132,7 +145,7 @@ def _manager(name: str, setting: Setting) -> dict[str, Any]:
     if setting.http2:
         codec = {
             "codec_type": "HTTP2",
-            "http2_protocol_options": {"initial_stream_window_size": setting.effective.buffer_limit},
+            "http2_protocol_options": {"initial_stream_window_size": setting.buffer_limit},
         }
     return {
         "@type": _HCM,
@@ -152,9 +165,14 @@ def _manager(name: str, setting: Setting) -> dict[str, Any]:
         "http_filters": [
             *([_given()] if _forwards(config) else []),
             {"name": "ext_proc", "typed_config": {**ext_proc(config), **dict(setting.more)}},
+            *([_second(setting.second)] if setting.second is not None else []),
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}},
         ],
     }
+
+
+def _second(config: ExtProcConfig) -> dict[str, Any]:
+    return {"name": "ext_proc_2", "typed_config": ext_proc(config, processor="second-processor", stat_prefix="p2")}
 
 
 def _routes(setting: Setting) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from extproc.envoy.model import Close, EnvoyModel, Exchange, HttpMessage, PerRoute, over_http1
+from extproc.envoy.model import Close, Exchange, HttpMessage, PerRoute, over_http1
 from extproc.envoy.model.http2 import over_http2
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
@@ -41,8 +41,9 @@ async def modelled(scenario: Scenario) -> Observed:
     return Observed(
         moments=moments,
         details=stage.details,
-        cluster=_route(scenario.request, stage.exchange.request.sent.message() if outcome.route_cleared else None),
+        cluster=_route(stage.exchange.rerouted or scenario.request),
         counters=outcome.counters,
+        counters_second=stage.counters_second,
         metadata=_left(outcome.metadata),
         calls=[_call(scenario.config.per_route)] if stage.reached else [],
     )
@@ -52,17 +53,15 @@ class _ModelStage:
     """One exchange."""
 
     def __init__(self, scenario: Scenario) -> None:
-        self.exchange: Exchange = EnvoyModel(scenario.setting.effective).begin(scenario.context)
+        self.exchange = Exchange(scenario.setting.effective, scenario.context)
         self._http2 = scenario.http2
         self._request = scenario.request
-        self._behave: Behaviour = scenario.behaviour()
-        self._heard: list[Message] = []
+        behaviours = [scenario.behaviour(), scenario.second_behaviour()]
+        self._processors = list(map(_Processor, behaviours[: len(self.exchange.filters)]))
         self._unread: dict[Direction, list[Part]] = {direction: [] for direction in Direction}
         services = [said.grpc_service for said in scenario.config.per_route if said.grpc_service is not None]
         self._unreachable = services[-1:] == [NOBODY]
         self._left = False
-        self._ended = False
-        """The processor has ended the stream, whether or not that still means anything to Envoy."""
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
 
@@ -73,7 +72,12 @@ class _ModelStage:
     @property
     def reached(self) -> bool:
         """Whether the processor has been told anything."""
-        return bool(self.exchange._filter.stream.counters["streams_started"]) and not self._unreachable
+        return bool(self.exchange.filters[0].stream.counters["streams_started"]) and not self._unreachable
+
+    @property
+    def counters_second(self) -> dict[str, int]:
+        """Those of the second filter, if there is one."""
+        return dict(self.exchange.filters[1].stream.counters) if len(self.exchange.filters) > 1 else {}
 
     @property
     def client(self) -> Received:
@@ -109,8 +113,8 @@ class _ModelStage:
     async def reply(self, parts: Sequence[Part]) -> None:
         await self._come(Direction.RESPONSE, parts)
 
-    async def say(self, actions: Sequence[Action]) -> None:
-        self._answer(actions)
+    async def say(self, actions: Sequence[Action], *, second: bool) -> None:
+        self._answer(actions, int(second))
         await self._settle()
 
     async def wait(self) -> None:
@@ -131,11 +135,23 @@ class _ModelStage:
         await self._settle()
 
     def moment(self, move: str) -> Moment:
-        heard, self._heard = self._heard, []
-        stream = self.exchange._filter.stream
+        (heard, hung_up), *second = [self._noticed(index) for index in range(len(self._processors))]
+        heard_second, hung_up_second = second[0] if second else ([], False)
         return Moment(
-            move, heard, self.upstream, self.client, hung_up=self.reached and (self._ended or not stream.is_open)
+            move,
+            heard,
+            self.upstream,
+            self.client,
+            hung_up=hung_up and self.reached,
+            heard_second=heard_second,
+            hung_up_second=hung_up_second,
         )
+
+    def _noticed(self, filter_: int) -> tuple[list[Message], bool]:
+        """What the processor of a filter has heard since the last time, and whether its stream is no more."""
+        processor = self._processors[filter_]
+        heard, processor.heard = processor.heard, []
+        return heard, processor.ended or self.exchange.hung_up(filter_)
 
     async def _come(self, direction: Direction, parts: Sequence[Part]) -> None:
         unsent = self.exchange.request.sent.headers is None
@@ -144,14 +160,18 @@ class _ModelStage:
 
     async def _settle(self, *, unsent: bool = False) -> None:
         """Lets Envoy read what there is, and the processor react: in one go to what it is told in one go."""
-        while self._read() or self.exchange.said:
-            told = list(self.exchange.said)
-            self.exchange.said.clear()
-            if told and self._unreachable:
-                self._answer([_UNREACHABLE], unsent=unsent)
-                continue
-            self._heard += told
-            self._answer([action for message in told for action in await self._behave(message)])
+        while self._read() or any(passed.stream.outbox for passed in self.exchange.filters):
+            for index, messages in enumerate([self._fetched(index) for index in range(len(self._processors))]):
+                if messages and self._unreachable and index == 0:
+                    self._answer([_UNREACHABLE], unsent=unsent)
+                elif messages:
+                    self._answer(await self._processors[index].react(messages), index)
+
+    def _fetched(self, filter_: int) -> list[Message]:
+        said = self.exchange.said(filter_)
+        messages = list(said)
+        said.clear()
+        return messages
 
     def _read(self) -> bool:
         """Whether there was something; what has come of an HTTP/2 stream is read at once."""
@@ -171,18 +191,37 @@ class _ModelStage:
             else:
                 self.exchange.data(direction, part.data, end=part.end)
 
-    def _answer(self, actions: Sequence[Action], *, unsent: bool = False) -> None:
-        """The processor does something, all of it in one go."""
+    def _answer(self, actions: Sequence[Action], filter_: int = 0, *, unsent: bool = False) -> None:
+        """A processor does something, all of it in one go."""
         exchange, request = self.exchange, self.exchange.request
         unsent = unsent or request.sent.headers is None
-        stream = exchange._filter.stream
-        if stream.is_open and any(isinstance(action, Abort | Close) for action in actions):
-            self._ended = True
-        exchange.answer([as_read(action) for action in actions])
+        if exchange.filters[filter_].stream.is_open and any(isinstance(action, Abort | Close) for action in actions):
+            self._processors[filter_].ended = True
+        exchange.answer([as_read(action) for action in actions], filter_)
         if unsent and request.closed:
             self._unreached = True
-        if not stream.is_open:  # what was said in the same go was not yet on its way
-            exchange.said.clear()
+        for passed in exchange.filters:
+            if not passed.stream.is_open:  # what was said in the same go was not yet on its way
+                passed.stream.outbox.clear()
+
+
+class _Processor:
+    """What a processor does, and what has come to it.
+
+    Attributes:
+        heard: since somebody last looked.
+        ended: it has ended the stream, whether or not that still means anything to Envoy.
+    """
+
+    def __init__(self, behave: Behaviour) -> None:
+        self.heard: list[Message] = []
+        self.ended = False
+        self._behave = behave
+
+    async def react(self, messages: list[Message]) -> list[Action]:
+        """Hears messages that have come in one go; what it does then."""
+        self.heard += messages
+        return [action for message in messages for action in await self._behave(message)]
 
 
 def _call(routes: Sequence[PerRoute]) -> dict[str, bytes]:
@@ -203,11 +242,10 @@ def _received(message: HttpMessage, state: str) -> Received:
     return Received(message.headers, message.body, message.trailers, state)
 
 
-def _route(request: HttpMessage, cleared: HttpMessage | None) -> str:
+def _route(request: HttpMessage) -> str:
     """Where the listeners' routes send it."""
-    chosen = cleared or request
-    path = chosen.get(":path") or b""
-    return "canary" if path.startswith(b"/canary") or chosen.get("x-canary") is not None else "upstream"
+    path = request.get(":path") or b""
+    return "canary" if path.startswith(b"/canary") or request.get("x-canary") is not None else "upstream"
 
 
 def _sorted(message: HttpMessage) -> HttpMessage:

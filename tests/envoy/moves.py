@@ -44,9 +44,12 @@ class Say:
     """The processor does something without having been told something new."""
 
     actions: tuple[Action, ...]
+    second: bool = False
+    """It is the one of the second filter."""
 
     def __str__(self) -> str:
-        return f"the processor says {', '.join(map(_said, self.actions))}"
+        who = "second processor" if self.second else "processor"
+        return f"the {who} says {', '.join(map(_said, self.actions))}"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ class Moment:
     """The response, as far as the client has it."""
     hung_up: bool
     """Envoy or the processor has ended the gRPC stream."""
+    heard_second: list[Message] = field(default_factory=list[Message])
+    """What the processor of a second filter has been told."""
+    hung_up_second: bool = False
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Observed:
     """Where the request went, or would have gone."""
     counters: dict[str, int]
     """By how much the filter's counters moved."""
+    counters_second: dict[str, int] = field(default_factory=dict[str, int])
     metadata: dict[str, Any] = field(default_factory=dict[str, Any])
     """Dynamic metadata that the processor left, by namespace."""
     calls: list[dict[str, bytes]] = field(default_factory=list[dict[str, bytes]])

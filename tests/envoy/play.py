@@ -29,7 +29,7 @@ class Stage(Protocol):
 
     async def reply(self, parts: Sequence[Part]) -> None: ...
 
-    async def say(self, actions: Sequence[Action]) -> None: ...
+    async def say(self, actions: Sequence[Action], *, second: bool) -> None: ...
 
     async def wait(self) -> None: ...
 
@@ -63,7 +63,7 @@ async def _make(move: Move, stage: Stage, unsent: deque[Part], unreplied: deque[
             return False
         await stage.reply(parts)
     elif isinstance(move, Say):
-        await stage.say(move.actions)
+        await stage.say(move.actions, second=move.second)
     elif isinstance(move, Wait):
         await stage.wait()
     elif isinstance(move, Pass):

@@ -80,6 +80,11 @@ class RawProcessor:
         """What Envoy has said since `play`."""
         return [message for call in self.calls for message in call.heard]
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether Envoy or we have ended what streams there were."""
+        return bool(self.calls) and all(call.over for call in self.calls)
+
     def play(self, behaviour: Behaviour) -> None:
         """In the next exchange, behaves like this."""
         self._behaviour = behaviour

@@ -39,14 +39,21 @@ class Real:
         self._exits = AsyncExitStack()
         self._stirred = 0
         self.processor = RawProcessor(self._stir)
+        self.second = RawProcessor(self._stir)
         self._upstreams: list[Http1Upstream | Http2Upstream] = []
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self.processor)
+            await exits.enter_async_context(self.second)
             upstreams = {name: await self._listen(exits, Http1Upstream) for name in CLUSTERS}
             upstreams |= {f"{name}2": await self._listen(exits, Http2Upstream) for name in CLUSTERS}
-            text = bootstrap(list(self._listeners), processor=self.processor.address, upstreams=upstreams)
+            text = bootstrap(
+                list(self._listeners),
+                processor=self.processor.address,
+                second=self.second.address,
+                upstreams=upstreams,
+            )
             self._envoy = await exits.enter_async_context(RunningEnvoy(text, log_interval=_LOG_INTERVAL))
             self._ping = await self._connect(_Pinging, PING)
             exits.callback(self._ping.leave)
@@ -62,6 +69,7 @@ class Real:
         """Runs a scenario and sees what there is to be seen."""
         listener = self._listeners[scenario.setting]
         self.processor.play(scenario.behaviour())
+        self.second.play(scenario.second_behaviour())
         client = await self._connect(Http2Client if scenario.http2 else Http1Client, listener)
         try:
             moments = await play(scenario, _RealStage(self, client))
@@ -70,12 +78,14 @@ class Real:
             await self._drop_upstreams()
             self._logged += 1
             logged: dict[str, Any] = (await self._envoy.access_log(self._logged))[-1]
-            counters = await self._count(listener)
+            counters = await self._count(listener, "p")
+            counters_second = await self._count(listener, "p2")
         return Observed(
             moments=moments,
             details=logged["details"] or "",
             cluster=(logged["cluster"] or "").rstrip("2"),
             counters=counters,
+            counters_second=counters_second,
             metadata={name: value for name, value in logged["metadata"].items() if value is not None},
             calls=[_call(call.headers) for call in self.processor.calls],
         )
@@ -121,11 +131,11 @@ class Real:
         self._upstreams.clear()
         await self.settle()
 
-    async def _count(self, listener: str) -> dict[str, int]:
-        """By how much each ext_proc counter moved since the last time."""
-        prefix = f"http.{listener}.ext_proc.p."
-        before = self._counted.get(listener, {})
-        now = self._counted[listener] = await self._envoy.stats(prefix)
+    async def _count(self, listener: str, stat_prefix: str) -> dict[str, int]:
+        """By how much each counter of a filter moved since the last time."""
+        prefix = f"http.{listener}.ext_proc.{stat_prefix}."
+        before = self._counted.get(prefix, {})
+        now = self._counted[prefix] = await self._envoy.stats(prefix)
         moved = {name.removeprefix(prefix): value - before.get(name, 0) for name, value in now.items()}
         return {name: by for name, by in moved.items() if by}
 
@@ -136,7 +146,7 @@ class _RealStage:
     def __init__(self, real: Real, client: Http1Client | Http2Client) -> None:
         self._real = real
         self._client = client
-        self._heard = 0
+        self._heard = [0, 0]
 
     @property
     def client(self) -> Received:
@@ -156,8 +166,8 @@ class _RealStage:
         self._real.upstream.send(parts)
         await self._real.settle()
 
-    async def say(self, actions: Sequence[Action]) -> None:
-        self._real.processor.say(*actions)
+    async def say(self, actions: Sequence[Action], *, second: bool) -> None:
+        (self._real.second if second else self._real.processor).say(*actions)
         await self._real.settle()
 
     async def wait(self) -> None:
@@ -179,18 +189,19 @@ class _RealStage:
 
     def _state(self) -> object:
         """Something that is another thing when anything has come of the exchange."""
-        return copy(self.client), copy(self.upstream), len(self._real.processor.heard)
+        return copy(self.client), copy(self.upstream), len(self._real.processor.heard), len(self._real.second.heard)
 
     def moment(self, move: str) -> Moment:
-        heard = self._real.processor.heard
-        fresh, self._heard = heard[self._heard :], len(heard)
-        calls = self._real.processor.calls
+        first, second = self._real.processor, self._real.second
+        known, self._heard = self._heard, [len(first.heard), len(second.heard)]
         return Moment(
             move=move,
-            heard=fresh,
+            heard=first.heard[known[0] :],
             upstream=copy(self.upstream),
             client=copy(self.client),
-            hung_up=bool(calls) and all(call.over for call in calls),
+            hung_up=first.hung_up,
+            heard_second=second.heard[known[1] :],
+            hung_up_second=second.hung_up,
         )
 
 

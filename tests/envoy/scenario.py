@@ -125,6 +125,14 @@ class Turns:
     turns: tuple[Sequence[Action] | None, ...]
 
 
+@dataclass(frozen=True)
+class Second:
+    """A second ext_proc filter, nearer to the upstream, with a processor of its own."""
+
+    config: ExtProcConfig = HEADERS
+    script: Script = field(default_factory=dict[Phase, Doing])
+
+
 _NOTHING_MORE = Context()
 
 
@@ -147,11 +155,12 @@ class Scenario:
     """What Envoy knows and the messages do not show."""
     more: tuple[tuple[str, Any], ...] = ()
     """Fields of the filter that the model knows nothing of."""
+    second: Second | None = None
 
     @property
     def setting(self) -> Setting:
         """The listener it needs."""
-        return Setting(self.config, self.http2, self.more)
+        return Setting(self.config, self.http2, self.more, None if self.second is None else self.second.config)
 
     @property
     def plan(self) -> tuple[Move, ...]:
@@ -163,6 +172,11 @@ class Scenario:
         if self.chain is not None:
             return _machine(self.chain)
         return scripted(self.script, self.config.mode)
+
+    def second_behaviour(self) -> Behaviour:
+        """What the processor of the second filter does."""
+        second = self.second or Second()
+        return scripted(second.script, second.config.mode)
 
 
 def on(phase: Phase, *actions: Action) -> Script:

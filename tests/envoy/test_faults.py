@@ -21,6 +21,8 @@ FAULTS: dict[str, str] = {
     "it ends with an error in full duplex": "DuplexStreamedAbortedMidBody-open DuplexStreamedAbortedMidBody-shut",
     "it cannot be opened": "GetAndFailStreamWithInvalidServer GetAndFailStreamWithInvalidServer-open",
     "nothing is answered in time": "request_headers-answer-missing-shut request_headers-answer-missing-open",
+    "one of two in a row ends with an error": "two-filters-request_body-aborted-shut-first",
+    "one of two in a row says no": "two-filters-request_headers-immediate-shut-second",
     # Answers
     "an answer of the other direction": "request_headers-answer-of-another-phase-shut",
     "an answer without anything in it": "request_headers-answer-empty-shut an-answer-without-a-byte",
@@ -79,7 +81,6 @@ ELSEWHERE = {
     "an exception, a hook that blocks": "is the processor's own: test_traps_failures, test_neighbours",
     "a body over what gRPC takes": "a limit of the processor's server: test_traps_limits",
     "a processor killed, restarted, rolled": "processes: tests/server",
-    "two ext_proc filters in a row": "the listeners here have one; to the second, the first is part of the client",
     "101 and WebSocket": "after the switch nothing is HTTP any more, and no processor is asked",
     "gigabytes of body": "tests of the server: what is measured there is memory",
 }

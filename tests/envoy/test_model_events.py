@@ -32,8 +32,8 @@ def begun(where: ExtProcConfig = HEADERS, *, end: bool = True) -> Exchange:
 
 
 def heard(exchange: Exchange) -> list[tuple[Phase, bytes]]:
-    said = [(message.phase, message.body) for message in exchange.said]
-    exchange.said.clear()
+    said = [(message.phase, message.body) for message in exchange.said()]
+    exchange.said().clear()
     return said
 
 
@@ -47,7 +47,7 @@ def test_what_comes_is_told_and_goes_on_when_it_is_answered() -> None:
     exchange.answer(Continue(RSH))
     exchange.data(RESPONSE, b"ok", end=True)
     assert exchange.over
-    assert exchange.hung_up
+    assert exchange.hung_up()
     assert exchange.outcome().client == reply()
 
 
@@ -147,7 +147,7 @@ def test_an_upstream_that_leaves_before_it_answers_is_answered_for(http2: bool) 
 def test_a_processor_that_hangs_up_is_not_heard_any_more() -> None:
     exchange = begun()
     exchange.answer([Close(), Continue(RQH)])
-    assert exchange.hung_up
+    assert exchange.hung_up()
     assert exchange.outcome().counters == {
         "streams_started": 1,
         "stream_msgs_sent": 1,
@@ -162,7 +162,7 @@ def test_metadata_is_taken_from_the_namespaces_that_are_received_and_told_from_t
     exchange.headers(REQUEST, get().headers, end=True)
     exchange.answer(Continue(RQH, metadata={"told": {"x": "1"}, "other": {"x": "1"}}))
     exchange.headers(RESPONSE, reply().headers, end=False)
-    assert [dict(message.metadata) for message in exchange.said] == [
+    assert [dict(message.metadata) for message in exchange.said()] == [
         {"a": {"k": 1}},
         {"a": {"k": 1}, "told": {"x": "1"}},
     ]

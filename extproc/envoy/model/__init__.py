@@ -3,12 +3,13 @@
 It plays Envoy's side of the stream against anything that answers messages: an exchange machine, recorded answers, a
 script of illegal ones. Each rule is held against the real binary by ``tests/envoy/test_model.py``.
 
-`Exchange` is one exchange, to which things happen: a part of a message comes, the processor does something, time
-passes. Time is virtual. `EnvoyModel` plays whole ones in the order that a real Envoy has where nothing races.
+`Exchange` is one exchange, through one ext_proc filter or several in a row, to which things happen: a part of a message
+comes, a processor does something, time passes. Time is virtual. `EnvoyModel` plays whole ones, with one filter, in the
+order that a real Envoy has where nothing races.
 
 How it reads: what comes is dealt with in ``arrivals``, what the processor answers in ``header_answers`` and
-``body_answers``, and what goes wrong in ``ext_proc``; ``state`` is how far the filter has come with one direction, and
-``leg`` what Envoy's filter manager holds of it.
+``body_answers``, and what goes wrong in ``ext_proc``; ``state`` is how far the filter has come with one direction,
+``leg`` and ``buffer`` what Envoy's filter manager holds of it, and ``stop`` how it comes from filter to filter.
 
 Nothing to be seen, and so nothing modelled, comes of ``request_drain`` and its two successors, and of window updates:
 Envoy 1.40 takes them in any answer and goes on as without. An answer that holds nothing else is none that it knows.

@@ -53,10 +53,11 @@ class ExtProc:
         self,
         config: ExtProcConfig,
         context: Context,
-        legs: tuple[Leg, Leg],
+        legs: tuple[Leg, ...],
         clock: VirtualClock,
         *,
         configured: ProcessingMode,
+        metadata: dict[str, Mapping[str, Any]],
         reply: Callable[[HttpMessage, str], None],
         send: Callable[[Streamed], None],
     ) -> None:
@@ -68,6 +69,7 @@ class ExtProc:
             legs: of the request and the response.
             clock: the time.
             configured: the mode of the filter itself, whatever a route says.
+            metadata: the dynamic metadata of the exchange by namespace, to which answers may add.
             reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
             send: sends a piece of a response that the processor makes itself.
         """
@@ -79,15 +81,21 @@ class ExtProc:
         self._clock = clock
         self.stream = Stream()
         self.states = {Direction.REQUEST: request, Direction.RESPONSE: response}
-        self._requests = Requests(config, context, request, response)
+        self._requests = Requests(config, context, request, response, metadata)
         asking = Asking(config, self.stream, self._requests, clock)
         self.arrivals = Arrivals(asking)
         self.answers = Answers(asking)
         self._local = LocalStreaming(asking, request, send)
 
-    def metadata(self) -> Mapping[str, Mapping[str, Any]]:
-        """Dynamic metadata by namespace."""
-        return self._requests.metadata
+    @property
+    def deadline(self) -> float | None:
+        """When a message timer fires; None: none runs."""
+        return min((state.deadline for state in self.states.values() if state.deadline is not None), default=None)
+
+    def leave(self) -> None:
+        """``onDestroy``: with the exchange the stream is closed; in observability mode, some seconds later."""
+        if not self._config.observability_mode:
+            self.stream.close()
 
     # What the processor does
 

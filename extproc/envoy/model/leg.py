@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from extproc.envoy.model.fields import Fields, Kind
 from extproc.envoy.model.values import HttpMessage
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from extproc.envoy.model.buffer import Buffer
     from extproc.messages import RawHeaders
 
-__all__ = ["Leg", "Sent", "Verdict"]
+__all__ = ["Leg", "Onward", "Sent", "Verdict"]
 
 _KINDS = {
     Direction.REQUEST: (Kind.REQUEST, Kind.REQUEST_TRAILERS),
@@ -34,6 +33,19 @@ class Verdict(Enum):
     NO_BUFFER = "StopIterationNoBuffer"
     """The filter has taken the data."""
     DRAIN = "Continue, with nothing of the data"
+
+
+class Onward(Protocol):
+    """What is next on the way of a message, and takes its parts."""
+
+    def headers(self, headers: RawHeaders, *, end: bool) -> None:
+        """Headers come; `end`: nothing follows."""
+
+    def data(self, data: bytes, *, end: bool) -> None:
+        """Some of the body comes."""
+
+    def trailers(self, trailers: RawHeaders) -> None:
+        """Trailers come, and nothing follows."""
 
 
 class Sent:
@@ -70,35 +82,27 @@ class Leg:
 
     Attributes:
         direction: which of the two.
+        buffer: where body is held, by all filters.
         headers: as they stand; None: they have not come.
         trailers: as they stand; None: there are none, or not yet.
         arrived: the message is here to its end.
         held: body that waits; None: none has been held.
-        streaming: more held body than the buffer limit stops the sender, instead of failing the exchange.
-        full: it has, until half of that is gone.
         sent: what has gone on.
+        onward: where it has gone; None: to the upstream, or to the client.
         closed: nothing goes on any more.
     """
 
-    def __init__(self, direction: Direction, limit: int, on_too_large: Callable[[Direction], None]) -> None:
-        """Nothing has come yet.
-
-        Args:
-            direction: request or response.
-            limit: bytes of body that may be held.
-            on_too_large: is called when more is.
-        """
-        self.direction = direction
+    def __init__(self, buffer: Buffer) -> None:
+        """Nothing has come yet; what is held will be in `buffer`."""
+        self.direction = buffer.direction
+        self.buffer = buffer
         self.headers: Fields | None = None
         self.trailers: Fields | None = None
         self.arrived = False
         self.held: bytes | None = None
-        self.streaming = True
-        self.full = False
         self.sent = Sent()
+        self.onward: Onward | None = None
         self.closed = False
-        self.limit = limit
-        self._on_too_large = on_too_large
         self._headers_only = False
         self._injected = False
 
@@ -132,7 +136,7 @@ class Leg:
             else:
                 self._pass_data(data, end=self.arrived)
         elif verdict in (Verdict.BUFFER, Verdict.WATERMARK):
-            self.streaming = verdict is Verdict.WATERMARK
+            self.buffer.streaming = verdict is Verdict.WATERMARK
             self._hold((self.held or b"") + data)
 
     def judge_trailers(self, verdict: Verdict) -> None:
@@ -153,8 +157,10 @@ class Leg:
             self._pass_headers(end=self._headers_only and self.held is None)
         waited = self.held is not None
         held, ends_with_data = self.release(), self.arrived and self.trailers is None
+        self.buffer.handing_on = waited
         if waited or (ends_with_data and not self._injected):
             self._pass_data(held, end=ends_with_data)
+        self.buffer.handing_on = False
         if self.trailers is not None:
             self._pass_trailers(self.trailers)
 
@@ -173,22 +179,18 @@ class Leg:
 
     def hold_more(self, data: bytes) -> None:
         """``add*Data``: this is held too, and more than the buffer limit would be too much."""
-        self.streaming = False
+        self.buffer.streaming = False
         self._hold((self.held or b"") + data)
 
     def release(self) -> bytes:
         """Gives out what is held; nothing is then."""
-        held, self.held, self.full = self.held or b"", None, False
+        held, self.held = self.held or b"", None
+        self.buffer.holds(0)
         return held
 
     def _hold(self, data: bytes) -> None:
         self.held = data
-        if len(data) <= self.limit:
-            self.full = self.full and len(data) > self.limit // 2
-        elif self.streaming:
-            self.full = True
-        elif not self.full:
-            self._on_too_large(self.direction)
+        self.buffer.holds(len(data))
 
     # Where it goes
 
@@ -198,6 +200,8 @@ class Leg:
             return
         self.sent.headers = list(self.headers.items)
         self.sent.ended = end
+        if self.onward is not None:
+            self.onward.headers(self.sent.headers, end=end)
 
     def _pass_data(self, data: bytes, *, end: bool) -> None:
         if self.closed or self.sent.ended:
@@ -205,9 +209,13 @@ class Leg:
         if data or end:
             self.sent.chunks.append(data)
         self.sent.ended = end
+        if self.onward is not None:
+            self.onward.data(data, end=end)
 
     def _pass_trailers(self, trailers: Fields) -> None:
         if self.closed or self.sent.ended:
             return
         self.sent.trailers = list(trailers.items)
         self.sent.ended = True
+        if self.onward is not None:
+            self.onward.trailers(self.sent.trailers)

@@ -23,20 +23,21 @@ __all__ = ["Requests"]
 
 
 class Requests:
-    """Makes the messages of one exchange.
-
-    Attributes:
-        metadata: the dynamic metadata of the exchange by namespace, which answers may add to.
-    """
+    """Makes the messages of one exchange."""
 
     def __init__(
-        self, config: ExtProcConfig, context: Context, request: ProcessorState, response: ProcessorState
+        self,
+        config: ExtProcConfig,
+        context: Context,
+        request: ProcessorState,
+        response: ProcessorState,
+        metadata: dict[str, Mapping[str, Any]],
     ) -> None:
         self._config = config
         self._context = context
         self._states = request, response
         self._introduced = False
-        self.metadata: dict[str, Mapping[str, Any]] = dict(context.metadata)
+        self._metadata = metadata
 
     def headers(self, state: ProcessorState, headers: Fields, *, end: bool) -> Message:
         """The headers have come."""
@@ -55,7 +56,7 @@ class Requests:
         namespaces = self._config.metadata_options.receiving
         for name in namespaces.untyped if namespaces is not None else ():
             if name in given:
-                self.metadata[name] = {**self.metadata.get(name, {}), **given[name]}
+                self._metadata[name] = {**self._metadata.get(name, {}), **given[name]}
 
     def _message(
         self, state: ProcessorState, part: Part, *, headers: RawHeaders | None = None, body: bytes = b"", end: bool
@@ -88,7 +89,7 @@ class Requests:
     def _forwarded_metadata(self) -> dict[str, Mapping[str, Any]]:
         namespaces = self._config.metadata_options.forwarding
         wanted = namespaces.untyped if namespaces is not None else ()
-        return {name: self.metadata[name] for name in wanted if name in self.metadata}
+        return {name: self._metadata[name] for name in wanted if name in self._metadata}
 
     def _protocol(self) -> Protocol | None:
         """With the very first message only, and not where answers do not count."""

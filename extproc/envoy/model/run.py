@@ -39,7 +39,7 @@ class EnvoyModel:
 
     def begin(self, context: Context = _NOTHING_ELSE) -> Exchange:
         """An exchange of which nothing has come yet, for whoever decides what comes when."""
-        return Exchange(self.config, context)
+        return Exchange([self.config], context)
 
     def exchange(
         self, request: HttpMessage, context: Context = _NOTHING_ELSE, *, piecewise: bool = False
@@ -103,8 +103,8 @@ class _Play:
         while not exchange.over:
             if not self._piecewise:
                 self._come(whole=True)
-            if exchange.said:
-                replies = yield Ask(exchange.said.popleft())
+            if said := exchange.said():
+                replies = yield Ask(said.popleft())
                 assert not isinstance(replies, HttpMessage)  # noqa: S101 (that is what `Forward` is resumed with)
                 exchange.answer(replies)
             elif self._come():

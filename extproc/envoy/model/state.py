@@ -165,7 +165,7 @@ class ProcessorState:
     @property
     def over_limit(self) -> bool:
         """Whether more waits for answers than Envoy holds."""
-        return self.queue.size > self.leg.limit
+        return self.queue.size > self.leg.buffer.limit
 
     def choke_over_limit(self) -> None:
         """Stops the sender where more waits for answers than Envoy holds."""
@@ -173,7 +173,7 @@ class ProcessorState:
 
     def release_sender(self, *, below_half: bool = False) -> None:
         """Lets the sender go on; `below_half`: only where little enough waits."""
-        if not below_half or self.queue.size < self.leg.limit // 2:
+        if not below_half or self.queue.size < self.leg.buffer.limit // 2:
             self.choked = False
 
     # The message timer

@@ -250,10 +250,3 @@ def _with_headers(message: Message) -> ProcessingResponse:
         say(RQH, ("x-n", b"1")).request_headers.response.header_mutation
     )
     return answer
-
-
-NOT_HERE = {
-    "TwoExtProcFiltersInRequestProcessing": "one ext_proc filter a listener here; each is asked as if it were alone",
-    "TwoExtProcFiltersInResponseProcessing": "one ext_proc filter a listener here; each is asked as if it were alone",
-    "TwoExtProcFiltersBothDuplexInBothDirection": "one ext_proc filter a listener here; each is asked as if alone",
-}

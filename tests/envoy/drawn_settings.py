@@ -1,0 +1,127 @@
+"""Random settings of listeners, from a seed; they have to be known before Envoy starts."""
+
+from __future__ import annotations
+
+from random import Random
+
+from extproc.envoy.model import (
+    ExtProcConfig,
+    ForwardRules,
+    HeaderMode,
+    MetadataOptions,
+    ModeOverride,
+    MutationRules,
+    Namespaces,
+    PerRoute,
+    ProcessingMode,
+    RouteCacheAction,
+    StringMatch,
+)
+from extproc.phases import BodyMode
+from tests.envoy.listeners import NOBODY, Setting
+from tests.envoy.scenario import PATIENT
+
+__all__ = ["MODES", "SHORT", "settings_from"]
+
+SHORT = 0.3
+"""Seconds: a time-out that fires when it is waited for, and not while an exchange takes its course."""
+
+_DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
+MODES = (*BodyMode, BodyMode.STREAMED, BodyMode.BUFFERED, _DUPLEX)
+
+
+def settings_from(seed: int, count: int) -> list[Setting]:
+    """Some settings, all of which Envoy accepts."""
+    random = Random(seed)
+    return [Setting(_config(random), http2=random.random() < 0.5) for _ in range(count)]
+
+
+def _config(random: Random) -> ExtProcConfig:
+    def perhaps(chance: float) -> bool:
+        return random.random() < chance
+
+    observing = perhaps(0.08)
+    overriding = perhaps(0.4)
+    hasty = random.choice((None,) * 8 + ("message", "idle"))
+    return ExtProcConfig(
+        mode=_mode(random),
+        rules=_rules(random) if perhaps(0.3) else MutationRules(),
+        forward_rules=_forward_rules(random) if perhaps(0.2) else ForwardRules(),
+        failure_mode_allow=perhaps(0.4),
+        message_timeout=SHORT if hasty == "message" else PATIENT,
+        stream_idle_timeout=SHORT if hasty == "idle" else 300.0,
+        max_message_timeout=2 * PATIENT if perhaps(0.5) else 0.0,
+        status_on_error=503 if perhaps(0.1) else 500,
+        observability_mode=observing,
+        send_body_without_waiting_for_header_response=perhaps(0.25) and not observing,
+        allow_mode_override=overriding,
+        allowed_override_modes=tuple(_override(random) for _ in range(2)) if overriding and perhaps(0.2) else (),
+        disable_immediate_response=perhaps(0.1),
+        disable_clear_route_cache=perhaps(0.05),
+        route_cache_action=random.choice([RouteCacheAction.DEFAULT] * 4 + list(RouteCacheAction)),
+        allow_content_length_header=perhaps(0.2),
+        metadata_options=_metadata_options(random),
+        per_route=_per_route(random) if perhaps(0.2) else (),
+        buffer_limit=random.choice((1, 5, 10, 20)) if perhaps(0.2) else 1024 * 1024,
+    )
+
+
+def _metadata_options(random: Random) -> MetadataOptions:
+    return MetadataOptions(
+        forwarding=Namespaces(untyped=("given", "told")) if random.random() < 0.15 else None,
+        receiving=Namespaces(untyped=("told",)) if random.random() < 0.3 else None,
+    )
+
+
+def _mode(random: Random) -> ProcessingMode:
+    request_body, response_body = random.choice(MODES), random.choice(MODES)
+    return ProcessingMode(
+        request_headers=random.random() < 0.85,
+        response_headers=random.random() < 0.85,
+        request_body=request_body,
+        response_body=response_body,
+        request_trailers=request_body is _DUPLEX or random.random() < 0.5,
+        response_trailers=response_body is _DUPLEX or random.random() < 0.5,
+    )
+
+
+def _override(random: Random) -> ModeOverride:
+    headers = [random.choice(list(HeaderMode)) for _ in range(4)]
+    bodies = [random.choice(MODES) for _ in range(2)]
+    return ModeOverride(headers[0], headers[1], bodies[0], bodies[1], headers[2], headers[3])
+
+
+def _rules(random: Random) -> MutationRules:
+    flags = [random.random() < 0.3 for _ in range(5)]
+    return MutationRules(
+        allow_all_routing=flags[0],
+        allow_envoy=flags[1],
+        disallow_system=flags[2],
+        disallow_all=flags[3] and flags[2],
+        allow_expression="x-a|:path" if random.random() < 0.2 else "",
+        disallow_expression="x-b|content-length" if random.random() < 0.2 else "",
+        disallow_is_error=flags[4],
+    )
+
+
+def _forward_rules(random: Random) -> ForwardRules:
+    matches = (StringMatch("prefix", "x-"), StringMatch("exact", "x-a"), StringMatch("suffix", "B", ignore_case=True))
+    return ForwardRules(
+        allowed=tuple(random.sample(matches, random.randint(0, 2))),
+        disallowed=tuple(random.sample(matches, random.randint(0, 1))),
+    )
+
+
+def _per_route(random: Random) -> tuple[PerRoute, ...]:
+    def said() -> PerRoute:
+        if random.random() < 0.2:
+            return PerRoute(disabled=True)
+        return PerRoute(
+            mode=_mode(random) if random.random() < 0.5 else None,
+            failure_mode_allow=random.choice((None, True, False)),
+            metadata_options=_metadata_options(random) if random.random() < 0.3 else None,
+            grpc_initial_metadata=(("x-p-route", random.choice("ab")),) if random.random() < 0.3 else (),
+            grpc_service=random.choice(("other-processor", NOBODY)) if random.random() < 0.2 else None,
+        )
+
+    return tuple(said() for _ in range(random.randint(1, 2)))

@@ -1,0 +1,194 @@
+"""Two ext_proc filters in a row, each with a processor of its own: a request meets the first one first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from extproc.envoy.model import Close, HeaderMode, ModeOverride
+from extproc.messages import Abort, Message
+from extproc.phases import BodyMode, Direction, Part, Phase
+from extproc.wire.ext_proc_pb2 import ProcessingResponse
+from tests.envoy.answers import answer_now, beside, say, stream, stream_now, unchanged
+from tests.envoy.moves import ALL_PARTS, Move, Reply, Say, Send, Wait, stepwise, whole
+from tests.envoy.raw_processor import Action
+from tests.envoy.scenario import (
+    ALL,
+    HEADERS,
+    RQH,
+    RSH,
+    TRAILED_POST,
+    TRAILED_REPLY,
+    Scenario,
+    Script,
+    Second,
+    config,
+    post,
+    reply,
+    split,
+)
+
+_DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
+_MODES = (BodyMode.BUFFERED, BodyMode.STREAMED, BodyMode.BUFFERED_PARTIAL, _DUPLEX)
+_POST, _REPLY = split(post(b"onetwosix", chunked=True), 3), split(reply(body=b"onetwosix", chunked=True), 3)
+_TRAILED, _TRAILED_REPLY = split(TRAILED_POST, 2), split(TRAILED_REPLY, 2)
+_MOVES: dict[str, tuple[Move, ...]] = {"at-once": whole(), "step-by-step": stepwise(5, 5)}
+
+
+def _edits(who: bytes, mode: BodyMode) -> Script:
+    """Edits everything: headers get a line, bodies a letter, trailers another line."""
+
+    def headers(message: Message) -> list[Action]:
+        return [say(message.phase, add=[("x-by", who)])]
+
+    def body(message: Message) -> list[Action]:
+        new = message.body + who if message.body else b""
+        if mode is _DUPLEX:
+            return [stream(message.phase, new, end=message.end_of_stream)]
+        sets = [("content-length", b"%d" % len(new))] if mode is BodyMode.BUFFERED else []
+        return [say(message.phase, *sets, body=new)]
+
+    return {phase: body if phase.part is Part.BODY else headers for phase in Phase}
+
+
+def _both_edit() -> Iterator[Scenario]:
+    for one in _MODES:
+        for other in _MODES:
+            for how, moves in _MOVES.items():
+                yield Scenario(
+                    f"TwoExtProcFilters-{one.name.lower()}-{other.name.lower()}-{how}",
+                    config("all", body=one),
+                    _edits(b"A", one),
+                    _TRAILED,
+                    _TRAILED_REPLY,
+                    moves=moves,
+                    second=Second(config("all", body=other), _edits(b"B", other)),
+                )
+
+
+_FAULTS: dict[str, tuple[Action, ...]] = {
+    "immediate": (answer_now(403, ("x-n", b"1"), body=b"no", details="because"),),
+    "aborted": (Abort("INTERNAL", "failed"),),
+    "closed": (Close(),),
+    "empty": (ProcessingResponse(),),
+}
+
+
+def _faults() -> Iterator[Scenario]:
+    """Something goes wrong with one of them: what does the other one hear?"""
+    for phase in Phase:
+        faults = {**_FAULTS, "illegal": (say(phase, ("x-a", b"1\n2")),)}
+        for what, actions in faults.items():
+            for allow in (False, True):
+                where = config("all", failure_mode_allow=allow)
+                end = "open" if allow else "shut"
+                name = f"two-filters-{phase.value}-{what}-{end}"
+                yield Scenario(
+                    f"{name}-first", where, {phase: actions}, TRAILED_POST, TRAILED_REPLY, second=Second(ALL)
+                )
+                yield Scenario(
+                    f"{name}-second", ALL, {}, TRAILED_POST, TRAILED_REPLY, second=Second(where, {phase: actions})
+                )
+
+
+def _silent() -> Iterator[Scenario]:
+    hasty = config("headers", timeout=0.1)
+    for phase in (RQH, RSH):
+        request = (Send(ALL_PARTS), Wait())
+        moves = request if phase.direction is Direction.REQUEST else (Send(ALL_PARTS), Reply(ALL_PARTS), Wait())
+        yield Scenario(
+            f"two-filters-{phase.value}-silent-first", hasty, {phase: []}, moves=moves, second=Second(HEADERS)
+        )
+        yield Scenario(
+            f"two-filters-{phase.value}-silent-second", HEADERS, {}, moves=moves, second=Second(hasty, {phase: []})
+        )
+
+
+_PIECES: Script = {RQH: [stream_now([(":status", b"200")]), stream_now(b"piece"), stream_now(b"last", end=True)]}
+_DUPLEX_REQUEST = config("request_headers request_body request_trailers", body=_DUPLEX)
+_DUPLEX_RESPONSE = config("response_headers response_body response_trailers", body=_DUPLEX)
+_OVERRIDING = config("headers", allow_mode_override=True)
+_TO_BUFFERED = ModeOverride(
+    request_body=BodyMode.BUFFERED, response_body=BodyMode.BUFFERED, response_headers=HeaderMode.SKIP
+)
+
+SCENARIOS = [
+    *(
+        Scenario(
+            name,
+            where,
+            _edits(b"A", _DUPLEX),
+            _POST,
+            _REPLY,
+            moves=stepwise(4, 4),
+            second=Second(where, _edits(b"B", _DUPLEX)),
+        )
+        for name, where in (
+            ("TwoExtProcFiltersInRequestProcessing", _DUPLEX_REQUEST),
+            ("TwoExtProcFiltersInResponseProcessing", _DUPLEX_RESPONSE),
+            ("TwoExtProcFiltersBothDuplexInBothDirection", config("all", body=_DUPLEX)),
+        )
+    ),
+    *_both_edit(),
+    *_faults(),
+    *_silent(),
+    Scenario("two-filters-noop", ALL, {}, TRAILED_POST, TRAILED_REPLY, second=Second(ALL)),
+    Scenario(
+        "two-filters-the-second-is-asked-when-the-first-has-answered",
+        HEADERS,
+        {RQH: [], RSH: []},
+        moves=(
+            Send(ALL_PARTS),
+            Say((say(RQH, ("x-a", b"1")),)),
+            Say((say(RQH, ("x-b", b"1")),), second=True),
+            Reply(ALL_PARTS),
+            Say((say(RSH, ("x-b", b"1")),), second=True),
+            Say((say(RSH, ("x-a", b"1")),)),
+        ),
+        second=Second(HEADERS, {RQH: [], RSH: []}),
+    ),
+    Scenario(
+        "two-filters-the-first-changes-the-route",
+        HEADERS,
+        {RQH: [say(RQH, (":path", b"/canary"), clear_route=True)]},
+        second=Second(HEADERS, {RQH: [say(RQH, (":path", b"/other"))]}),
+    ),
+    Scenario(
+        "two-filters-the-second-changes-the-route",
+        HEADERS,
+        {RQH: [say(RQH, (":path", b"/other"))]},
+        second=Second(HEADERS, {RQH: [say(RQH, (":path", b"/canary"), clear_route=True)]}),
+    ),
+    Scenario(
+        "two-filters-an-override-is-of-one-of-them",
+        _OVERRIDING,
+        {RQH: [beside(unchanged(RQH), mode=_TO_BUFFERED)]},
+        post(),
+        reply(),
+        second=Second(HEADERS),
+    ),
+    *(
+        Scenario(
+            f"two-filters-the-{who}-replies-in-pieces",
+            HEADERS,
+            _PIECES if who == "first" else {},
+            post(),
+            reply(),
+            second=Second(config("all"), _PIECES if who == "second" else {}),
+        )
+        for who in ("first", "second")
+    ),
+    *(
+        Scenario(
+            f"two-filters-a-body-over-the-limit-of-the-{who}",
+            config("headers bodies", body=one, buffer_limit=10),
+            {},
+            post(b"x" * 11, chunked=True),
+            reply(body=b"x" * 11, chunked=True),
+            second=Second(config("headers bodies", body=other)),
+        )
+        for who, one, other in (
+            ("first", BodyMode.BUFFERED, BodyMode.NONE),
+            ("second", BodyMode.STREAMED, BodyMode.BUFFERED),
+        )
+    ),
+]
