@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from extproc.clock import Clock
     from extproc.observe import Observer
     from extproc.replay.captures import Way
+    from extproc.replay.report import Report
 
 __all__ = ["replay", "through_envoy"]
 
@@ -51,35 +52,47 @@ def replay(
         redaction_key: The key that the captures were redacted with; by default redaction.key beside each.
         show: How many of the exchanges that differ to show; by default 10, and with --json all of them.
     """
-    from rich.console import Console
-
     from extproc.config import load_chain
+    from extproc.replay.captures import replay_captures
+
+    way = _way(through, profile)
+    logging.getLogger("extproc").addHandler(logging.NullHandler())  # what fails in a filter is in the report
+    shown = show if show is not None or as_json else _SHOWN
+    replaying = replay_captures(
+        captures, partial(load_chain, chain), way=way, ignored=ignore, redaction_key=redaction_key, show=shown
+    )
+    report = asyncio.run(replaying)
+    _print(report, as_json=as_json)
+    return report.exit_status
+
+
+def _way(through: Literal["model", "envoy"], profile: str) -> Way:
+    """How traffic gets to the chain.
+
+    Raises:
+        EnvoyError: there is no such profile, or it is not for the real Envoy.
+    """
     from extproc.envoy.model import profile as named
     from extproc.errors import EnvoyError
-    from extproc.replay.captures import replay_captures
-    from extproc.replay.report import as_json as json_of
-    from extproc.replay.report import print_report
     from extproc.replay.runner import replay as through_model
 
     plane = named(profile)
-    if plane.quirks and through == "envoy":
+    if through == "model":
+        return partial(through_model, data_plane=plane)
+    if plane.quirks:
         raise EnvoyError("the real Envoy is no other than itself: --profile goes with --through model")
-    logging.getLogger("extproc").addHandler(logging.NullHandler())  # what fails in a filter is in the report
-    report = asyncio.run(
-        replay_captures(
-            captures,
-            partial(load_chain, chain),
-            way=partial(through_model, data_plane=plane) if through == "model" else through_envoy(),
-            ignored=ignore,
-            redaction_key=redaction_key,
-            show=show if show is not None or as_json else _SHOWN,
-        )
-    )
+    return through_envoy()
+
+
+def _print(report: Report, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from extproc.replay import report as reports
+
     if as_json:
-        print(json.dumps(json_of(report), indent=2))
+        print(json.dumps(reports.as_json(report), indent=2))
     else:
-        print_report(report, Console())
-    return report.exit_status
+        reports.print_report(report, Console())
 
 
 def through_envoy() -> Way:
