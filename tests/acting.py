@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from extproc import Exchange, Filter, Phase
+from extproc import Exchange, Filter, Phase, Use
 
-__all__ = ["Do", "acting", "acting_in", "acting_with"]
+__all__ = ["Do", "acting", "acting_in", "acting_with", "with_every_hook"]
 
 Do = Callable[..., Any]
 
@@ -40,6 +40,16 @@ def acting_with(
 def acting_in(phase: Phase, do: Do, *, metadata_out: frozenset[str] = frozenset()) -> Filter:
     """A filter with one hook, for a phase; it takes bodies whole."""
     return acting_with({f"on_{phase.value}": do}, metadata_out=metadata_out)
+
+
+def with_every_hook(name: str, log: list[str]) -> Use:
+    """A filter that notes each of its hooks."""
+
+    def note(hook: str) -> Do:
+        return lambda exchange: log.append(f"{name} {hook}")
+
+    hooks = {f"on_{phase.value}": note(phase.value) for phase in Phase}
+    return Use(acting_with({**hooks, "on_complete": note("end")}), name=name)
 
 
 @cache

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from extproc import Chain
     from extproc.messages import Answer, Continue, HeaderEdit, RawHeaders
 
-__all__ = ["BUFFERED", "apply", "body", "converse", "go", "request", "response", "trailers"]
+__all__ = ["BUFFERED", "EVERY_PHASE", "apply", "body", "converse", "go", "request", "response", "trailers"]
 
 BUFFERED = Protocol(BodyMode.BUFFERED, BodyMode.BUFFERED)
 
@@ -52,6 +52,17 @@ def trailers(phase: Phase, *items: tuple[str, str | bytes]) -> Message:
 
 def _raw(items: Iterable[tuple[str, str | bytes]]) -> RawHeaders:
     return [(name, value if isinstance(value, bytes) else value.encode()) for name, value in items]
+
+
+EVERY_PHASE = [
+    request(("x-a", "1"), end=False),
+    body(Phase.REQUEST_BODY, b"up", end=False),
+    trailers(Phase.REQUEST_TRAILERS, ("t", "1")),
+    response(("x-b", "1"), end=False),
+    body(Phase.RESPONSE_BODY, b"down", end=False),
+    trailers(Phase.RESPONSE_TRAILERS, ("t", "2")),
+]
+"""An exchange with everything in it, message by message."""
 
 
 def apply(headers: RawHeaders, edits: Iterable[HeaderEdit], removals: Iterable[str]) -> RawHeaders:
