@@ -169,7 +169,8 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
         _trace(exchange, stage, (), result)
         return link, result
     out = chunk if result is None else result
-    _trace(exchange, stage, changes([], [], chunk, out), None)
+    if exchange._events is not None:
+        _trace(exchange, stage, changes([], [], chunk, out), None)
     return out
 
 

@@ -54,7 +54,8 @@ def decode(data: bytes) -> Message | None:
         if beside is not None:
             return Message(phase, headers, b"", end_of_stream, *beside, len(data))
     elif len(data) >= LARGE and (piece := large_piece(data)) is not None:
-        return piece
+        phase, body, end_of_stream = piece
+        return Message(phase, [], body, end_of_stream, *_SILENT, len(data))
     return decode_any(data)
 
 

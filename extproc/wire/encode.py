@@ -38,7 +38,7 @@ def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | Mor
 
 def _continue(answer: Continue) -> bytes:
     """A ``ProcessingResponse`` with a HeadersResponse, BodyResponse or TrailersResponse."""
-    if answer.body and answer.phase.part is Part.BODY and answer == Continue(answer.phase, body=answer.body):
+    if answer.body and answer.phase.part is Part.BODY and _is_body_alone(answer):
         return _nested(answer.body, (1, 3, 1, _ARM[answer.phase]))
     mutation = b""
     for edit in answer.set_headers:
@@ -132,11 +132,23 @@ def _nested(payload: bytes, numbers: tuple[int, ...], tail: bytes = b"") -> byte
 
     A payload may be large: it is copied once.
     """
-    head, size = b"", len(payload)
+    return b"".join((_nesting(numbers, len(payload), len(tail)), payload, tail))
+
+
+@lru_cache(maxsize=256)  # most pieces of a body are of one size
+def _nesting(numbers: tuple[int, ...], size: int, tail: int) -> bytes:
+    """What stands before the payload."""
+    head, inner = b"", size
     for number in numbers:
-        head = _BYTES[number << 3 | 2] + _varint(size) + head
-        size = len(head) + len(payload) + len(tail)
-    return b"".join((head, payload, tail))
+        head = _BYTES[number << 3 | 2] + _varint(inner) + head
+        inner = len(head) + size + tail
+    return head
+
+
+def _is_body_alone(answer: Continue) -> bool:
+    """Whether there is nothing in it but the body."""
+    edited = answer.set_headers or answer.remove_headers or answer.clear_route_cache
+    return not (edited or answer.replace or answer.metadata or answer.typed_metadata or answer.mode)
 
 
 def _varint(value: int) -> bytes:

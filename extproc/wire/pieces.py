@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from extproc.messages import Message
 from extproc.phases import Phase
 
 __all__ = ["LARGE", "large_piece"]
@@ -20,8 +19,11 @@ _MORE = 0x80
 _LONGEST_SHIFT = 28
 
 
-def large_piece(data: bytes) -> Message | None:
-    """What a message of at least `LARGE` bytes says, if that is a piece of a body and nothing else; None: it is not."""
+def large_piece(data: bytes) -> tuple[Phase, bytes, bool] | None:
+    """The phase, a piece of the body, and whether it is the last.
+
+    None: the message, of at least `LARGE` bytes, says something else, too.
+    """
     phase = _PHASES.get(data[0])
     if phase is None:
         return None
@@ -33,7 +35,7 @@ def large_piece(data: bytes) -> Message | None:
     over = at + length
     if over > end or data[over:end] not in (b"", _END_OF_STREAM):
         return None
-    return Message(phase, [], data[at:over], end_of_stream=over < end, size=len(data))
+    return phase, data[at:over], over < end
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

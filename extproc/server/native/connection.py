@@ -96,6 +96,7 @@ class Connection:
         moved: something that waited was sent since this was last set to False.
         room: bytes of DATA that the socket takes at once.
         frame_bytes: the largest payload that the peer takes.
+        large_bytes: above, a message may not fit into what is left of a stream's window, of which up to half is owed.
         whole_bytes: up to here, a frame may hold a whole message.
         blocks: what header blocks ask for.
         handlers: what handles a frame, by its type.
@@ -134,6 +135,7 @@ class Connection:
         self.moved = False
         self.room = _ROOM
         self.frame_bytes = SMALLEST_FRAME
+        self.large_bytes = limits.stream_window >> 1
         self.whole_bytes = max_message_bytes + MESSAGE_PREFIX_BYTES
         self._max_message_bytes = max_message_bytes
         self.blocks = HeaderBlocks(
@@ -300,15 +302,11 @@ class Connection:
 
     def admits(self, length: int) -> bool:
         """Whether a message of this length may come."""
-        large = self.is_large(length + MESSAGE_PREFIX_BYTES)
+        large = length + MESSAGE_PREFIX_BYTES > self.large_bytes
         if length > self._max_message_bytes or (large and self.prepaid + length > self.limits.large_message_bytes):
             self.counters["limit.message_bytes"] += 1
             return False
         return True
-
-    def is_large(self, size: int) -> bool:
-        """Whether a message may not fit into what is left of a window, of which up to half is owed."""
-        return size > self.limits.stream_window >> 1
 
     def is_crowded(self, size: int) -> bool:
         """Whether half of the window is taken, and so many bytes may still come on top of it."""

@@ -73,10 +73,10 @@ class Messages:
     def _begin(self, stream: ServerStream, piece: Payload) -> Payload:
         """Takes what belongs to a prefix, and returns the rest."""
         missing = MESSAGE_PREFIX_BYTES - len(self._prefix)
-        self._prefix += piece[:missing]
-        self.held = len(self._prefix)
+        prefix = self._prefix = self._prefix + piece[:missing]
+        self.held = len(prefix)
         if self.held == MESSAGE_PREFIX_BYTES:
-            compressed, length = _PREFIX(self._prefix)
+            compressed, length = _PREFIX(prefix)
             if stream.admits(compressed, length):
                 self._size = length + MESSAGE_PREFIX_BYTES
                 stream.arriving(MESSAGE_PREFIX_BYTES, self._size)
@@ -86,17 +86,18 @@ class Messages:
 
     def _more(self, stream: ServerStream, piece: Payload) -> Payload:
         """Takes what belongs to the message under way, and returns the rest."""
-        missing = self._size - self.held
+        size, missing = len(piece), self._size - self.held
         rest: Payload = b""
-        if len(piece) > missing:
+        if size > missing:
             piece, rest = piece[:missing], piece[missing:]
-        stream.arriving(len(piece), self._size)
-        self._borrowed.append(piece)
-        self.held += len(piece)
-        if self.held == self._size:
-            self._complete(stream)
-        else:
+            size = missing
+        stream.arriving(size, self._size)
+        if not self._borrowed:
             stream.borrows(self)
+        self._borrowed.append(piece)
+        self.held += size
+        if size == missing:
+            self._complete(stream)
         return rest
 
     def _complete(self, stream: ServerStream) -> None:

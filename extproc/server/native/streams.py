@@ -201,7 +201,7 @@ class ServerStream:
         And where messages of many streams, none of them whole, fill the connection's window, so do all of them.
         """
         connection = self._connection
-        if connection.is_large(whole) or (not self.unread and connection.is_crowded(size)):
+        if whole > connection.large_bytes or (not self.unread and connection.is_crowded(size)):
             self.prepaid += size
             connection.prepaid += size
             self.credit(size)
