@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from extproc.server.native.lifetime import Lifetime
@@ -201,7 +202,8 @@ class Http2Protocol(asyncio.BufferedProtocol):
         if self._paused or not self._transport.can_write_eof():
             self._transport.close()
         elif not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # the peer has reset what it was just sent
+                self._transport.write_eof()
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(_LINGER, self._transport.abort)

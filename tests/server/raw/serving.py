@@ -71,7 +71,8 @@ async def serving(*filters: Filter, clients_leave: bool = True, **options: Any) 
                 assert set(front.gauges().values()) == {0}, front.gauges()
         assert set(front.gauges().values()) == {0}, front.gauges()
         await _until(lambda: _tasks() <= before)  # a client may still be tidying up
-        assert not [context for context in unhandled if _GRPC_POLLER not in context["message"]]
+        unexpected = [context for context in unhandled if _GRPC_POLLER not in context["message"]]
+        assert not unexpected, unexpected
         assert not loud.records, [logging.Formatter().format(record) for record in loud.records]
     finally:
         logging.getLogger().removeHandler(loud)
