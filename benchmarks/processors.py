@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import linecache
 import logging
 import resource
 import subprocess
@@ -55,7 +56,8 @@ def cpu() -> float:
 
 
 def census() -> Usage:
-    """What is there once garbage has been collected."""
+    """What is there once garbage has been collected, and the source code that log lines have quoted."""
+    linecache.clearcache()
     gc.collect()
     sessions = sum(type(item).__name__ == "Session" for item in gc.get_objects())
     return Usage(resident(getpid()), len(asyncio.all_tasks()), sessions, sys.getallocatedblocks())

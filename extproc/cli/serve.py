@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from extproc.cli.recording import recording
-from extproc.cli.values import Duration, FileMode, Size
+from extproc.cli.values import Count, Duration, FileMode, Size
 from extproc.server.bounds import Bounds
 from extproc.server.fronts import DEFAULT_FRONT, FrontName
+from extproc.server.http2 import Http2Limits
 
 if TYPE_CHECKING:
     from extproc.server.tls import Tls
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-_DEFAULTS = Bounds()
+_BOUNDS, _HTTP2 = Bounds(), Http2Limits()
 
 
 def serve(
@@ -36,12 +37,15 @@ def serve(
     tls_client_ca: Path | None = None,
     tls_client_name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     max_connection_age: Duration | None = None,
+    max_connections: Count = _HTTP2.connections,
+    max_streams: Count = _HTTP2.streams,
+    keepalive: Duration = _HTTP2.keepalive_time,
     grace: Duration = 10.0,
-    max_body: Size = _DEFAULTS.body_bytes,
-    max_bodies: Size = _DEFAULTS.bodies_bytes,
+    max_body: Size = _BOUNDS.body_bytes,
+    max_bodies: Size = _BOUNDS.bodies_bytes,
     message_timeout: Duration | None = None,
     max_message_timeout: Duration | None = None,
-    stall: Annotated[Duration | None, Parameter(negative_none="no-")] = _DEFAULTS.stall,
+    stall: Annotated[Duration | None, Parameter(negative_none="no-")] = _BOUNDS.stall,
     log_level: Literal["debug", "info", "warning", "error"] = "info",
 ) -> None:
     """Run the processor: serve a chain to Envoy until SIGTERM or SIGINT, then let exchanges under way finish.
@@ -58,6 +62,10 @@ def serve(
         tls_client_ca: A PEM file: the CA of the clients; whoever has no certificate of it is turned away.
         tls_client_name: A DNS name or URI that a client's certificate must have; may be given several times.
         max_connection_age: After this long a connection is ended in good order, such as 30m; Envoy makes another.
+        max_connections: How many connections there may be at once. Each worker thread of an Envoy makes one; what is
+            refused here, it asks another processor.
+        max_streams: How many exchanges one connection may have open at once. For more, Envoy makes another.
+        keepalive: After how long a silence a peer is asked whether it is still there, such as 30s.
         grace: How long exchanges under way get to finish, such as 10s.
         max_body: What one exchange may hold of bodies that a filter wants whole, where Envoy does not hold them.
         max_bodies: The same for all exchanges together.
@@ -81,6 +89,7 @@ def serve(
                     socket_mode=socket_mode,
                     tls=_tls(tls_certificate, tls_key, tls_client_ca, tls_client_name),
                     max_connection_age=max_connection_age,
+                    http2=Http2Limits(connections=max_connections, streams=max_streams, keepalive_time=keepalive),
                     grace=grace,
                     bounds=Bounds(
                         body_bytes=max_body,

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from cyclopts import Parameter, Token
 
-__all__ = ["BodyModeName", "Duration", "FileMode", "Size"]
+__all__ = ["BodyModeName", "Count", "Duration", "FileMode", "Size"]
 
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _MODE = re.compile(r"(0o)?[0-7]{3,4}")
 _SIZE = re.compile(r"([1-9][0-9]{0,14}) ?(B|KiB|MiB|GiB)?")
 _UNITS = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -34,6 +35,12 @@ def _size(_: Any, tokens: Sequence[Token]) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def _count(_: Any, tokens: Sequence[Token]) -> int:
+    if not _COUNT.fullmatch(tokens[0].value):
+        raise ValueError("must be a whole number, 1 or more")
+    return int(tokens[0].value)
+
+
 def _shown_size(size: int) -> str:
     unit = next(unit for unit in ("GiB", "MiB", "KiB", "B") if size % _UNITS[unit] == 0)
     return f"{size // _UNITS[unit]}{unit}"
@@ -42,6 +49,9 @@ def _shown_size(size: int) -> str:
 def _shown(duration: float | None) -> str:
     return "none" if duration is None else f"{duration:g}s"
 
+
+Count: TypeAlias = Annotated[int, Parameter(converter=_count)]
+"""How many."""
 
 Duration: TypeAlias = Annotated[float, Parameter(converter=_duration, show_default=_shown)]
 """Seconds, written as ``50ms``, ``1.5s`` or ``2m``."""

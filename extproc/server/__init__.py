@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING
 
 from extproc.server.bounds import Bounds
 from extproc.server.fronts import DEFAULT_FRONT, FrontName, FrontOptions, new_front
+from extproc.server.http2 import Http2Limits
 from extproc.server.serve import serve
 
 if TYPE_CHECKING:
     from extproc.server.grpcio import GrpcioFront
     from extproc.server.native import NativeFront
 
-__all__ = ["DEFAULT_FRONT", "Bounds", "FrontName", "FrontOptions", "GrpcioFront", "NativeFront", "new_front", "serve"]
+__all__ = [
+    "DEFAULT_FRONT",
+    "Bounds",
+    "FrontName",
+    "FrontOptions",
+    "GrpcioFront",
+    "Http2Limits",
+    "NativeFront",
+    "new_front",
+    "serve",
+]
 
 _FRONTS = {"GrpcioFront": "extproc.server.grpcio", "NativeFront": "extproc.server.native"}
 

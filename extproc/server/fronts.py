@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 from extproc.server.bounds import Bounds
+from extproc.server.http2 import Http2Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from extproc.guard import Limits
     from extproc.observe import Observer
     from extproc.server.listen import SocketMode
-    from extproc.server.native.limits import Http2Limits
     from extproc.server.tls import Tls
 
 __all__ = ["DEFAULT_FRONT", "DEFAULT_OPTIONS", "Front", "FrontName", "FrontOptions", "new_front"]
@@ -58,7 +58,7 @@ class FrontOptions:
     socket_mode: SocketMode = 0o660
     grace: float = 10.0
     max_connection_age: float | None = None
-    http2: Http2Limits | None = None
+    http2: Http2Limits = field(default_factory=Http2Limits)
 
 
 DEFAULT_OPTIONS = FrontOptions()

@@ -213,18 +213,13 @@ def _configuration(pem: Pem) -> grpc.ServerCertificateConfiguration:
 
 
 def _options(options: FrontOptions) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
-    if options.max_connection_age is not None:
-        found.append(("grpc.max_connection_age_ms", int(options.max_connection_age * 1000)))
-    if options.http2 is not None:
-        found += [
-            ("grpc.max_allowed_incoming_connections", options.http2.connections),
-            ("grpc.max_concurrent_streams", options.http2.streams),
-            ("grpc.keepalive_time_ms", int(options.http2.keepalive_time * 1000)),
-            ("grpc.keepalive_timeout_ms", int(options.http2.keepalive_timeout * 1000)),
-        ]
+    age, http2 = options.max_connection_age, options.http2
     return [
-        *found,
+        *([] if age is None else [("grpc.max_connection_age_ms", int(age * 1000))]),
+        ("grpc.max_allowed_incoming_connections", http2.connections),
+        ("grpc.max_concurrent_streams", http2.streams),
+        ("grpc.keepalive_time_ms", int(http2.keepalive_time * 1000)),
+        ("grpc.keepalive_timeout_ms", int(http2.keepalive_timeout * 1000)),
         ("grpc.max_receive_message_length", options.max_message_bytes),
         ("grpc.max_send_message_length", options.max_message_bytes),
         ("grpc.http2.bdp_probe", 0),  # else windows grow to what a network could carry: tens of MiB of a long body

@@ -1,10 +1,10 @@
-"""What a peer may do to a connection: one table of limits, and the rates that stop floods."""
+"""`Http2Limits`: what a peer may do over HTTP/2."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Allowance", "Http2Limits", "Rate"]
+__all__ = ["Http2Limits", "Rate"]
 
 _KIB = 1024
 _MIB = 1024 * 1024
@@ -82,27 +82,3 @@ class Http2Limits:
     keepalive_timeout: float = 20.0
     idle: float = 3600.0
     drain_grace: float = 30.0
-
-
-class Allowance:
-    """How much of a `Rate` is left: a bucket that fills up again with time."""
-
-    __slots__ = ("_at", "_left", "_rate")
-
-    def __init__(self, rate: Rate, now: float) -> None:
-        """A full bucket."""
-        self._rate = rate
-        self._left: float = rate.burst
-        self._at = now
-
-    def spend(self, now: float) -> bool:
-        """Takes one out, if there is one."""
-        left = min(self._rate.burst, self._left + (now - self._at) * self._rate.per_second)
-        self._at = now
-        self._left = left - 1 if left >= 1 else left
-        return left >= 1
-
-    def give_back(self) -> None:
-        """Puts one in: something useful was done."""
-        if self._left < self._rate.burst:
-            self._left += 1

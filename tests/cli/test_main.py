@@ -44,6 +44,10 @@ def test_version(run: Callable[..., Any]) -> None:
             "Invalid value for --socket-mode: must be permissions in octal, such as 0660. See extproc serve --help.",
         ),
         (
+            ["serve", "x", "--max-streams", "0"],
+            "Invalid value for --max-streams: must be a whole number, 1 or more. See extproc serve --help.",
+        ),
+        (
             ["serve", "x", "--max-body", "64MB"],
             f"Invalid value for --max-body: {SIZE}. See extproc serve --help.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import stat
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.server.raw.frames import PREFACE, Setting, settings
+from tests.server.raw.peer import connected, greeted
 
 EXTPROC = Path(sys.executable).with_name("extproc")
 FILTERS = """
@@ -77,6 +81,20 @@ def test_either_front_serves(run: Callable[..., Any], chain: Path, front: str) -
     with serving(chain, "--listen", "127.0.0.1:0", "--front", front, "--max-connection-age", "30m") as process:
         (address,) = ready(process)
         assert run("health", address).status == 0
+
+
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_it_takes_as_many_connections_and_streams_as_it_is_told(chain: Path, front: str) -> None:
+    limits = ("--max-connections", "1", "--max-streams", "100", "--keepalive", "30s")
+
+    async def too_many(address: str) -> int:
+        async with greeted(address) as first, connected(address) as second:
+            second.send(PREFACE, settings())
+            await second.closed()
+            return first.settings[Setting.MAX_CONCURRENT_STREAMS]
+
+    with serving(chain, "--listen", "127.0.0.1:0", "--front", front, *limits) as process:
+        assert asyncio.run(too_many(*ready(process))) == 100
 
 
 def test_a_certificate_without_its_key_is_exit_2(run: Callable[..., Any], chain: Path) -> None:

@@ -6,7 +6,7 @@ and ``front`` tie them to asyncio.
 
 from __future__ import annotations
 
+from extproc.server.http2 import Http2Limits, Rate
 from extproc.server.native.front import NativeFront
-from extproc.server.native.limits import Http2Limits, Rate
 
 __all__ = ["Http2Limits", "NativeFront", "Rate"]

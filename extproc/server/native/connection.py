@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from extproc.server.native.allowance import Allowance
 from extproc.server.native.errors import ConnectionFault, ErrorCode, StreamFault
 from extproc.server.native.frames import (
     DEFAULT_WINDOW,
@@ -29,7 +30,6 @@ from extproc.server.native.frames import (
 )
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, call_of
 from extproc.server.native.headers import HeaderBlocks
-from extproc.server.native.limits import Allowance
 from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK
 from extproc.server.native.unserved import NOBODY
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
+    from extproc.server.http2 import Http2Limits
     from extproc.server.native.blocks import Block
     from extproc.server.native.flow import Waiter
     from extproc.server.native.frames import Payload
     from extproc.server.native.grpc import Open
-    from extproc.server.native.limits import Http2Limits
     from extproc.server.native.messages import Messages
     from extproc.server.native.received import Handler
     from extproc.server.native.streams import ServerStream

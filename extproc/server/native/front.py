@@ -14,7 +14,6 @@ from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.listen import check_addresses, clear_stale_socket, inode_of, remove_socket, socket_mode
 from extproc.server.native.connection import Connection
 from extproc.server.native.health import Health, Status
-from extproc.server.native.limits import Http2Limits
 from extproc.server.native.protocol import Http2Protocol
 from extproc.server.session import Service
 from extproc.server.tls import Certificates, names_of
@@ -59,18 +58,17 @@ class NativeFront:
         self.counters: Counter[str] = Counter()
         self._options = options
         self._service = Service(chain, options)
-        self._http2 = options.http2 or Http2Limits()
         self._certificates = None if options.tls is None else Certificates(options.tls)
         self._rng = random.Random()  # noqa: S311 (spreads load, guards nothing)
         self._health = Health()
         self._connect = partial(
             Connection,
             methods={f"/{SERVICE}/{PROCESS}".encode(): self._service.open, **self._health.methods()},
-            limits=self._http2,
+            limits=options.http2,
             counters=self.counters,
             max_message_bytes=options.max_message_bytes,
         )
-        self._buffer = memoryview(bytearray(_READ_BYTES + self._http2.frame_bytes))
+        self._buffer = memoryview(bytearray(_READ_BYTES + options.http2.frame_bytes))
         _keep_memory()
         self._protocols: set[Http2Protocol] = set()
         self._empty = asyncio.Event()
@@ -142,7 +140,7 @@ class NativeFront:
     def _security(self) -> dict[str, Any]:
         if self._certificates is None:
             return {}
-        return {"ssl": self._certificates.context, "ssl_handshake_timeout": self._http2.preface_timeout}
+        return {"ssl": self._certificates.context, "ssl_handshake_timeout": self._options.http2.preface_timeout}
 
     def _admit(self, transport: asyncio.BaseTransport) -> bool:
         """Whether a peer may stay after its TLS handshake."""
@@ -163,7 +161,7 @@ class NativeFront:
 
     def _opened(self, protocol: Http2Protocol) -> None:
         self._protocols.add(protocol)
-        if len(self._protocols) > self._http2.connections:
+        if len(self._protocols) > self._options.http2.connections:
             self.counters["limit.connections"] += 1
             protocol.connection.refuse_more()
 

@@ -57,6 +57,8 @@ RESPONSE_HEADERS: Final = b"\x88\x0f\x10\x10application/grpc"
 OK_TRAILERS: Final = encode([(b"grpc-status", b"0")])
 
 _LONGEST_MESSAGE = 1024
+_SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
+"""Everything printable but the percent sign stays as it is in a status message."""
 _UNCOMPRESSED: Final = encode([(b"grpc-accept-encoding", b"identity")])
 _STATUS = {name: b"%d" % number for number, name in enumerate(GRPC_CODES)}
 _TIMEOUT = re.compile(rb"(\d{1,8})([HMSmun])")
@@ -72,9 +74,7 @@ def trailers(code: str, message: str) -> bytes:
         code: the name of a gRPC status.
         message: any text; it is percent-encoded, and cut when it is long.
     """
-    # Everything printable but the percent sign itself stays as it is.
-    safe = "".join(chr(code) for code in range(0x20, 0x7F) if code != ord("%"))
-    text = quote_from_bytes(message.encode()[:_LONGEST_MESSAGE], safe=safe).encode()
+    text = quote_from_bytes(message.encode()[:_LONGEST_MESSAGE], safe=_SAFE).encode()
     block = encode([(b"grpc-status", _STATUS[code]), *([(b"grpc-message", text)] if text else [])])
     return block + _UNCOMPRESSED if code == "UNIMPLEMENTED" else block
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hpack import Decoder, Encoder
 
+from extproc.server.http2 import Http2Limits
 from extproc.server.native.connection import Connection
 from extproc.server.native.frames import (
     DATA,
@@ -20,7 +21,6 @@ from extproc.server.native.frames import (
     read_header,
     settings,
 )
-from extproc.server.native.limits import Http2Limits
 from extproc.server.native.streams import ServerStream
 
 PATH = "/test.Service/Method"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from extproc.server.http2 import Rate
+from extproc.server.native.allowance import Allowance
 from extproc.server.native.errors import ErrorCode
 from extproc.server.native.frames import GOAWAY, HEADERS, PING, Setting, frame, ping
 from extproc.server.native.lifetime import Lifetime
-from extproc.server.native.limits import Allowance, Rate
 from tests.server.native.peer import Peer
 
 
