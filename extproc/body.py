@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BodyPipeline"]
 
+_SMALL = 1024
+"""Bytes that are copied rather than kept as an object of their own."""
+
 
 class BodyPipeline:
     """One body.
@@ -134,7 +137,7 @@ class BodyPipeline:
             return verdict
         valve.shut = not end
         if not end:
-            valve.parts.append(data)
+            valve.gather(data)
             return None
         stage.side._body = b"".join((*valve.parts, data)) if valve.parts else data
         verdict = yield from run(self._exchange, stage, (valve.step,))
@@ -174,6 +177,13 @@ class _Valve:
         self.parts: list[bytes] = []
         self.held = 0
         self.out = b""
+
+    def gather(self, data: bytes) -> None:
+        """Keeps a piece; small ones together, or each would take many times the memory that counts in the budget."""
+        if self.parts and len(self.parts[-1]) + len(data) <= _SMALL:
+            self.parts[-1] += data
+        else:
+            self.parts.append(data)
 
 
 def _pieces(data: bytes, *, end: bool) -> tuple[bytes, ...]:

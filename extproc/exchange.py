@@ -4,11 +4,12 @@ from __future__ import annotations
 
 # Metadata keeps what was emitted to itself, except from what it is part of.
 # pyright: reportPrivateUsage=false
+import asyncio
 import json
 import logging
 import random
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Coroutine, Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from extproc.errors import FilterError, PhaseError
 from extproc.http import Request, Response
@@ -32,6 +33,8 @@ Ended: TypeAlias = Literal["", "complete", "immediate", "cancelled", "aborted"]
 off while an answer was still due (the client went away, or Envoy's timer fired); we broke it off. Empty: it has not."""
 
 _logger = logging.getLogger("extproc.filter")
+
+_T = TypeVar("_T")
 
 
 class Metadata(Mapping[str, Mapping[str, Any]]):
@@ -127,6 +130,7 @@ class Exchange:
     _budget: Budget | None = None
     _more_time: float | None = None  # seconds to ask Envoy for when a hook has to wait
     _off: frozenset[int] = frozenset()  # the filters that do not take part, or no longer
+    _tasks: set[asyncio.Task[Any]] | None = None  # what filters have begun beside it
     _chain: Chain  # whose filters see it
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
@@ -199,6 +203,26 @@ class Exchange:
         link = self._lane.link
         name = link.name if link else ""
         return _Log(_logger, {"exchange": self.id, "filter": name})
+
+    def spawn(self, coroutine: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Begins something that goes on beside the exchange, for a later hook to await.
+
+        It ends with the exchange, whatever becomes of that: if it still runs then, it is cancelled.
+
+        Raises:
+            PhaseError: the exchange is over.
+            RuntimeError: there is no event loop here: the hook runs in a thread.
+        """
+        if self.ended:
+            coroutine.close()
+            raise PhaseError("nothing can be begun beside it: the exchange is over")
+        tasks = self._tasks
+        if tasks is None:
+            tasks = self._tasks = set()
+        task = asyncio.get_running_loop().create_task(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        return task
 
     def skip_body(self) -> None:
         """Says that this filter does not want the body after all, and is not to be called for it.

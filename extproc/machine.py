@@ -198,6 +198,8 @@ class ExchangeMachine:
             exchange.ended = "cancelled" if self.owes else "complete"
         if exchange._budget is not None:
             exchange._budget.close()
+        for task in exchange._tasks or ():
+            task.cancel()
         for lane in self._lanes.values():
             # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
             lane.emit, lane.pipeline, lane.held = _drop, None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -10,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc import BodyMode, Chain, Exchange, Filter, PhaseError, Response, Use
-from extproc.messages import Abort, Immediate, RawHeaders
-from extproc.phases import Direction
+from extproc.machine import ExchangeMachine
+from extproc.messages import Abort, Immediate, Protocol, RawHeaders
+from extproc.phases import Direction, Phase
 from tests.acting import acting_with
 from tests.carrying import IN_ALL, Passed, Replied, carry
+from tests.envoy_side import body, request
+from tests.jumping_loop import LoopClock, run
 
 LINE: dict[Direction, RawHeaders] = {
     Direction.REQUEST: [(":method", b"POST"), (":path", b"/"), (":authority", b"a"), (":scheme", b"http")],
@@ -384,3 +388,31 @@ def test_to_head_none_of_it_goes_out() -> None:
     chain = Chain([acting_with({"on_request_headers": lambda x: Response(200, never())})])
     got = carry(chain, BodyMode.NONE, Direction.REQUEST, [(":method", b"HEAD"), *LINE[Direction.REQUEST][1:]], [])
     assert got == Immediate(200, details="extproc.acting")
+
+
+# Memory
+
+
+@pytest.mark.parametrize("size", [1, 2, 700])
+def test_what_is_held_of_a_body_in_small_pieces_takes_no_more_memory_than_it_counts(size: int) -> None:
+    """Else a client that sends a byte at a time would have many times what the limit allows it."""
+    chain = Chain([FILTERS["guard"](Direction.REQUEST)])
+    streamed = Protocol(BodyMode.STREAMED, BodyMode.STREAMED)
+
+    async def scene() -> tuple[int, int]:
+        machine = ExchangeMachine(chain, "x-1", clock=LoopClock())
+        await machine.receive(request(method="POST", end=False, protocol=streamed))
+        tracemalloc.start()
+        try:
+            for number in range(10_000 // size):
+                await machine.receive(body(Phase.REQUEST_BODY, bytes([number % 256]) * size, end=False))
+            taken = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        budget = machine.exchange._budget
+        await machine.close()
+        assert budget is not None
+        return taken, budget.peak
+
+    taken, counted = run(scene())
+    assert taken < 2 * counted

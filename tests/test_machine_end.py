@@ -9,7 +9,7 @@ import pytest
 
 from extproc import Chain, Exchange, PhaseError, Response, Use
 from extproc.machine import ExchangeMachine
-from extproc.messages import Message
+from extproc.messages import HeaderEdit, Message
 from tests.acting import Do, acting, with_every_hook
 from tests.envoy_side import converse, go, request, response
 from tests.jumping_loop import LoopClock, run
@@ -128,3 +128,45 @@ def test_a_second_cancellation_during_on_complete_does_not_skip_the_others() -> 
 
     run(scene())
     assert log == ["end"]
+
+
+# What filters have begun beside the exchange
+
+
+async def looked_up(name: str) -> str:
+    await asyncio.sleep(0.01)
+    return f"{name}!"
+
+
+def test_what_was_begun_in_one_hook_can_be_awaited_in_a_later_one() -> None:
+    def begin(exchange: Exchange) -> None:
+        exchange.state["lookup"] = exchange.spawn(looked_up("x"))
+
+    async def end(exchange: Exchange) -> None:
+        exchange.response.headers["x-found"] = await exchange.state["lookup"]
+
+    async def scene() -> list[Any]:
+        chain = Chain([acting(on_request_headers=begin, on_response_headers=end)])
+        return await converse(ExchangeMachine(chain, "x-1", clock=LoopClock()), request(), response())
+
+    assert run(scene())[1].set_headers == (HeaderEdit("x-found", b"x!"),)
+
+
+@pytest.mark.parametrize("messages", [[], [response()], [request()]], ids=["complete", "response", "aborted"])
+def test_what_still_runs_at_the_end_is_cancelled(messages: list[Message]) -> None:
+    begun: list[asyncio.Task[Any]] = []
+    late: list[str] = []
+
+    def complete(exchange: Exchange) -> None:
+        with pytest.raises(PhaseError, match="the exchange is over"):
+            _ = exchange.spawn(looked_up("too late"))
+        late.append(exchange.ended)
+
+    async def scene() -> None:
+        begin = acting(on_request_headers=lambda x: begun.append(x.spawn(asyncio.sleep(1e9))), on_complete=complete)
+        await converse(ExchangeMachine(Chain([begin]), "x-1", clock=LoopClock()), request(), *messages)
+        await asyncio.wait(begun)
+
+    run(scene())
+    assert [task.cancelled() for task in begun] == [True]
+    assert len(late) == 1

@@ -55,8 +55,23 @@ class Waits(Filter):
             raise
 
 
+class Begins(Filter):
+    """Has begun something that it would await later."""
+
+    _cancelled: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        _ = exchange.spawn(self._wait())
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._cancelled.set()
+
+
 class Blocks(Filter):
-    """The same, in a thread, until it is let go."""
+    """Is busy with a piece in a thread, until it is let go."""
 
     offload: ClassVar = "thread"
     _go: threading.Event = PrivateAttr(default_factory=threading.Event)
@@ -97,6 +112,12 @@ async def test_a_hook_that_waits_is_cancelled() -> None:
     waits = Waits()
     async with leaving("STREAMED", Watch(), waits) as (_, ended):
         assert (ended, waits._cancelled.is_set()) == ("cancelled", True)
+
+
+async def test_what_a_hook_has_begun_beside_the_exchange_is_cancelled() -> None:
+    begins = Begins()
+    async with leaving("STREAMED", Watch(), begins):
+        await asyncio.wait_for(begins._cancelled.wait(), A_LONG_TIME)
 
 
 async def test_a_hook_in_a_thread_is_given_up() -> None:
