@@ -14,7 +14,7 @@ from tests.envoy.drawn_answers import actions, doings
 from tests.envoy.drawn_settings import SHORT
 from tests.envoy.listeners import GIVEN, Setting
 from tests.envoy.moves import ALL_PARTS, Leave, Move, Pass, Reply, Say, Send
-from tests.envoy.scenario import Scenario
+from tests.envoy.scenario import Doing, Scenario, Second
 
 __all__ = ["scenarios"]
 
@@ -91,11 +91,13 @@ def _framed(
 
 
 @st.composite
-def _moves(draw: st.DrawFn, config: ExtProcConfig) -> tuple[Move, ...]:
+def _moves(draw: st.DrawFn, setting: Setting) -> tuple[Move, ...]:
     if draw(st.booleans()):
         return (Send(ALL_PARTS), Reply(ALL_PARTS))
     phase = draw(st.sampled_from(Phase))
-    says = st.builds(lambda action: Say((action,)), actions(phase, config))
+    says = st.builds(lambda action: Say((action,)), actions(phase, setting.config))
+    if setting.second is not None:
+        says |= st.builds(lambda action: Say((action,), second=True), actions(phase, setting.second))
     steps: st.SearchStrategy[list[Move]] = st.lists(
         st.one_of(
             st.builds(Send, st.integers(1, 2)),
@@ -103,7 +105,7 @@ def _moves(draw: st.DrawFn, config: ExtProcConfig) -> tuple[Move, ...]:
             st.builds(Reply, st.integers(1, 2), st.booleans()),
             says,
             st.builds(Leave, st.just(True)) if draw(st.integers(0, 9)) == 0 else says,
-            *([st.just(Pass(2 * SHORT))] if _is_hasty(config) else []),
+            *([st.just(Pass(2 * SHORT))] if setting.hurries(SHORT) else []),
         ),
         max_size=8,
     )
@@ -111,9 +113,10 @@ def _moves(draw: st.DrawFn, config: ExtProcConfig) -> tuple[Move, ...]:
     return (Send(), *draw(steps), *end)
 
 
-def _is_hasty(config: ExtProcConfig) -> bool:
-    """Whether a timer may fire while somebody waits for it."""
-    return SHORT in (config.message_timeout, config.stream_idle_timeout)
+@st.composite
+def _scripts(draw: st.DrawFn, config: ExtProcConfig) -> dict[Phase, Doing]:
+    phases = draw(st.lists(st.sampled_from(Phase), unique=True, max_size=3))
+    return {phase: draw(doings(phase, config)) for phase in phases}
 
 
 @st.composite
@@ -121,14 +124,15 @@ def scenarios(draw: st.DrawFn, settings: Sequence[Setting]) -> Scenario:
     """An exchange at one of the listeners."""
     setting = draw(st.sampled_from(settings))
     request = draw(_requests())
-    phases = draw(st.lists(st.sampled_from(Phase), unique=True, max_size=3))
+    second = setting.second
     return Scenario(
         "found",
         setting.config,
-        {phase: draw(doings(phase, setting.config)) for phase in phases},
+        draw(_scripts(setting.config)),
         request,
         draw(_responses(request)),
-        moves=draw(_moves(setting.config)),
+        moves=draw(_moves(setting)),
         http2=setting.http2,
         context=Context(metadata=GIVEN),
+        second=None if second is None else Second(second, draw(_scripts(second))),
     )

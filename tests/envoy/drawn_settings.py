@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 from extproc.envoy.model import (
@@ -33,7 +34,15 @@ MODES = (*BodyMode, BodyMode.STREAMED, BodyMode.BUFFERED, _DUPLEX)
 def settings_from(seed: int, count: int) -> list[Setting]:
     """Some settings, all of which Envoy accepts."""
     random = Random(seed)
-    return [Setting(_config(random), http2=random.random() < 0.5) for _ in range(count)]
+    return [_setting(random) for _ in range(count)]
+
+
+def _setting(random: Random) -> Setting:
+    config, http2 = _config(random), random.random() < 0.5
+    if random.random() < 0.7:
+        return Setting(config, http2)
+    second = replace(_config(random), per_route=(), stream_idle_timeout=config.stream_idle_timeout)
+    return Setting(config, http2, second=second)
 
 
 def _config(random: Random) -> ExtProcConfig:

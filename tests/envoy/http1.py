@@ -14,6 +14,8 @@ __all__ = ["Http1Client", "Http1Upstream"]
 
 _HEADER_BYTES = 1024 * 1024
 _BODILESS = (b"204", b"304")
+_UPGRADING = ("connection", "upgrade")
+_SWITCHING = 101
 
 
 class _Endpoint(asyncio.Protocol):
@@ -25,6 +27,8 @@ class _Endpoint(asyncio.Protocol):
         self._h11 = h11.Connection(role, max_incomplete_event_size=_HEADER_BYTES)
         self._transport: asyncio.Transport | None = None
         self._chunked = False
+        self._switched = False
+        """What follows is no HTTP any more."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -32,7 +36,9 @@ class _Endpoint(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._stir()
-        if not self.received.over:
+        if self._switched:
+            self.received.body += data
+        elif not self.received.over:
             self._h11.receive_data(data)
             self._read()
 
@@ -56,7 +62,7 @@ class _Endpoint(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _line(self, line: dict[str, bytes]) -> bytes:
+    def _line(self, line: dict[str, bytes], upgrading: RawHeaders) -> bytes:
         """The first line of a message, and the lines that come of its pseudo-headers."""
         raise NotImplementedError
 
@@ -73,10 +79,10 @@ class _Endpoint(asyncio.Protocol):
     def _head(self, head: Head) -> bytes:
         line = {name: value for name, value in head.headers if name.startswith(":")}
         rest = [item for item in head.headers if not item[0].startswith(":") and item[0] != "transfer-encoding"]
-        self._chunked = not head.end and all(name != "content-length" for name, _ in rest)
+        self._chunked = not head.end and all(name not in ("content-length", "upgrade") for name, _ in rest)
         if self._chunked:
             rest.append(("transfer-encoding", b"chunked"))
-        return self._line(line) + _lines(rest) + b"\r\n"
+        return self._line(line, [item for item in rest if item[0] in _UPGRADING]) + _lines(rest) + b"\r\n"
 
     def _read(self) -> None:
         try:
@@ -84,14 +90,21 @@ class _Endpoint(asyncio.Protocol):
                 self._take(event)
         except h11.RemoteProtocolError:
             self.received.state = RESET
+        if self._switched:
+            self.received.body += self._h11.trailing_data[0]
 
     def _take(self, event: h11.Event) -> None:
         received = self.received
         if isinstance(event, h11.Data):
             received.body += event.data
         elif isinstance(event, h11.EndOfMessage):
+            if self._switched:
+                return
             received.trailers = _decoded(event.headers) or None
             received.state = COMPLETE
+        elif isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
+            received.headers = [(":status", b"101"), *_decoded(event.headers)]
+            self._switched = True
         elif isinstance(event, h11.InformationalResponse):
             received.interim.append([(":status", b"%d" % event.status_code), *_decoded(event.headers)])
         elif isinstance(event, h11.Response):
@@ -99,6 +112,7 @@ class _Endpoint(asyncio.Protocol):
         elif isinstance(event, h11.Request):
             (_, host), *rest = _decoded(event.headers)
             received.headers = [(":authority", host), (":method", event.method), (":path", event.target), *rest]
+            self._switched = any(name == "upgrade" for name, _ in rest)
         elif not received.over:  # the connection closed
             received.state = RESET
 
@@ -109,9 +123,10 @@ class Http1Client(_Endpoint):
     def __init__(self, stir: Stir) -> None:
         super().__init__(h11.CLIENT, stir)
 
-    def _line(self, line: dict[str, bytes]) -> bytes:
+    def _line(self, line: dict[str, bytes], upgrading: RawHeaders) -> bytes:
         host, method = line[":authority"], line[":method"]
-        self._h11.send(h11.Request(method=method, target="/", headers=[("host", "h")]))  # so that it knows the method
+        told = [(b"host", b"h"), *((name.encode(), value) for name, value in upgrading)]
+        self._h11.send(h11.Request(method=method, target="/", headers=told))  # so that it knows what it will read
         return b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, line[":path"], host)
 
 
@@ -121,7 +136,7 @@ class Http1Upstream(_Endpoint):
     def __init__(self, stir: Stir) -> None:
         super().__init__(h11.SERVER, stir)
 
-    def _line(self, line: dict[str, bytes]) -> bytes:
+    def _line(self, line: dict[str, bytes], upgrading: RawHeaders) -> bytes:
         self._chunked = self._chunked and line[":status"] not in _BODILESS
         return b"HTTP/1.1 %b Reason\r\n" % line[":status"]
 

@@ -69,6 +69,10 @@ class Setting:
             for config in configs
         ]
 
+    def hurries(self, seconds: float) -> bool:
+        """Whether one of its timers fires after so many seconds."""
+        return any(seconds in (config.message_timeout, config.stream_idle_timeout) for config in self.effective)
+
     @property
     def buffer_limit(self) -> int:
         """How much of a body is held, in bytes."""
@@ -163,7 +167,7 @@ def _manager(name: str, setting: Setting) -> dict[str, Any]:
         "route_config": _routes(setting),
         "access_log": [_access_log()],
         "http_filters": [
-            *([_given()] if _forwards(config) else []),
+            *([_given()] if any(map(_forwards, setting.effective)) else []),
             {"name": "ext_proc", "typed_config": {**ext_proc(config), **dict(setting.more)}},
             *([_second(setting.second)] if setting.second is not None else []),
             {"name": "router", "typed_config": {"@type": _ROUTER, "suppress_envoy_headers": True}},

@@ -96,9 +96,18 @@ class _ModelStage:
         if message is None or self._unreached:
             return None
         message = over_http2(message) if self._http2 else _sorted(over_http1(message))
+        if self._waits_for_agreement:
+            message = replace(message, chunks=())
         if self._is_complete(message, ended=self.exchange.request.sent.ended):
             return _received(message, COMPLETE)
         return _received(message, RESET if self.exchange.request.closed or self.exchange.over else UNDER_WAY)
+
+    @property
+    def _waits_for_agreement(self) -> bool:
+        """Whether another protocol is asked for, whose bytes Envoy keeps until the upstream has agreed to it."""
+        response = self.exchange.response.headers
+        agreed = response is not None and response.get(":status") == b"101"
+        return self._request.get("upgrade") is not None and not agreed
 
     def _is_complete(self, message: HttpMessage, *, ended: bool, empty: bool = False) -> bool:
         """Whether the other end takes the message for complete: in HTTP/1.1 it counts, where there is a length."""
@@ -160,18 +169,16 @@ class _ModelStage:
 
     async def _settle(self, *, unsent: bool = False) -> None:
         """Lets Envoy read what there is, and the processor react: in one go to what it is told in one go."""
-        while self._read() or any(passed.stream.outbox for passed in self.exchange.filters):
-            for index, messages in enumerate([self._fetched(index) for index in range(len(self._processors))]):
-                if messages and self._unreachable and index == 0:
+        while self._read() or self.exchange.said:
+            told: dict[int, list[Message]] = {}
+            for asked in self.exchange.said:
+                told.setdefault(asked.filter, []).append(asked.message)
+            self.exchange.said.clear()
+            for index, messages in told.items():
+                if self._unreachable and index == 0:
                     self._answer([_UNREACHABLE], unsent=unsent)
-                elif messages:
+                else:
                     self._answer(await self._processors[index].react(messages), index)
-
-    def _fetched(self, filter_: int) -> list[Message]:
-        said = self.exchange.said(filter_)
-        messages = list(said)
-        said.clear()
-        return messages
 
     def _read(self) -> bool:
         """Whether there was something; what has come of an HTTP/2 stream is read at once."""
@@ -200,9 +207,9 @@ class _ModelStage:
         exchange.answer([as_read(action) for action in actions], filter_)
         if unsent and request.closed:
             self._unreached = True
-        for passed in exchange.filters:
-            if not passed.stream.is_open:  # what was said in the same go was not yet on its way
-                passed.stream.outbox.clear()
+        on_their_way = [asked for asked in exchange.said if exchange.filters[asked.filter].stream.is_open]
+        exchange.said.clear()  # what was said in the same go as the end was not on its way yet
+        exchange.said.extend(on_their_way)
 
 
 class _Processor:

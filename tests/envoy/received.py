@@ -45,9 +45,10 @@ Part: TypeAlias = Head | Data | Trailers
 
 
 def parts_of(message: HttpMessage) -> list[Part]:
-    """A message in the order in which it is sent; the last part ends it."""
-    last = len(message.chunks) - 1 if message.trailers is None else -1
-    parts: list[Part] = [Head(message.headers, message.ends_with_headers)]
+    """A message in the order in which it is sent; the last part ends it, unless it asks for another protocol."""
+    upgrades = message.get("upgrade") is not None
+    last = len(message.chunks) - 1 if message.trailers is None and not upgrades else -1
+    parts: list[Part] = [Head(message.headers, message.ends_with_headers and not upgrades)]
     parts += [Data(chunk, index == last) for index, chunk in enumerate(message.chunks)]
     if message.trailers is not None:
         parts.append(Trailers(message.trailers))

@@ -35,14 +35,14 @@ HTTP1_ONLY = {
     "filter-edits-a-header-where-there-are-too-many-already": _TOO_MANY,
     "append-to-set-cookie-and-what-follows": "over HTTP/2, trailers must not have `te`",
 }
-"""Scenarios that cannot be had over HTTP/2, and why."""
+"""Scenarios that cannot be had over HTTP/2, and why. Nor can those with another protocol: there it is a CONNECT."""
 
 SCENARIOS = [
     *_WRITTEN,
     *(
         replace(scenario, name=f"{scenario.name}-http2", http2=True)
         for scenario in _WRITTEN
-        if not scenario.http2 and scenario.name not in HTTP1_ONLY
+        if not scenario.http2 and scenario.name not in HTTP1_ONLY and scenario.request.get("upgrade") is None
     ),
 ]
 """As they are written, over HTTP/1.1, and the same over HTTP/2."""

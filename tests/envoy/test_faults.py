@@ -44,6 +44,7 @@ FAULTS: dict[str, str] = {
     "a response before the end of the request": "upstream-begins-early-buffered upstream-begins-early-streamed",
     "trailers after a BUFFERED body": "every-phase",
     "a gRPC call in every mode": "a-grpc-call-none a-grpc-call-streamed a-grpc-call-full_duplex_streamed",
+    "101 and WebSocket": "upgrade-streamed upgrade-full_duplex_streamed upgrade-buffered upgrade-denied",
     "headers that occur twice": "headers-that-occur-twice",
     "the client goes in a body": "client-leaves-in-the-body-buffered client-leaves-in-the-body-streamed",
     "the upstream goes in its response": "upstream-leaves-in-its-body-buffered upstream-leaves-in-its-body-streamed",
@@ -81,7 +82,6 @@ ELSEWHERE = {
     "an exception, a hook that blocks": "is the processor's own: test_traps_failures, test_neighbours",
     "a body over what gRPC takes": "a limit of the processor's server: test_traps_limits",
     "a processor killed, restarted, rolled": "processes: tests/server",
-    "101 and WebSocket": "after the switch nothing is HTTP any more, and no processor is asked",
     "gigabytes of body": "tests of the server: what is measured there is memory",
 }
 """What is tested elsewhere, or cannot be seen here."""

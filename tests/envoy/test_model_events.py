@@ -32,8 +32,8 @@ def begun(where: ExtProcConfig = HEADERS, *, end: bool = True) -> Exchange:
 
 
 def heard(exchange: Exchange) -> list[tuple[Phase, bytes]]:
-    said = [(message.phase, message.body) for message in exchange.said()]
-    exchange.said().clear()
+    said = [(asked.message.phase, asked.message.body) for asked in exchange.said]
+    exchange.said.clear()
     return said
 
 
@@ -162,7 +162,7 @@ def test_metadata_is_taken_from_the_namespaces_that_are_received_and_told_from_t
     exchange.headers(REQUEST, get().headers, end=True)
     exchange.answer(Continue(RQH, metadata={"told": {"x": "1"}, "other": {"x": "1"}}))
     exchange.headers(RESPONSE, reply().headers, end=False)
-    assert [dict(message.metadata) for message in exchange.said()] == [
+    assert [dict(asked.message.metadata) for asked in exchange.said] == [
         {"a": {"k": 1}},
         {"a": {"k": 1}, "told": {"x": "1"}},
     ]

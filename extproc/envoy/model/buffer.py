@@ -1,4 +1,4 @@
-"""`Buffer`: how much of a body the filters hold between them, in one direction of an exchange."""
+"""`Buffer`: what the filters hold of a body, in one direction of an exchange."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ __all__ = ["Buffer"]
 
 
 class Buffer:
-    """Envoy keeps one for all filters; data that one of them lets go on comes to the next one in it.
+    """Envoy has one for all filters, whoever of them holds: what one lets go on may be what another wanted to hold.
 
     Attributes:
         direction: of the message.
         limit: bytes that may be in it.
+        held: what is in it; None: nothing has been held.
         streaming: more than that stops the sender, instead of failing the exchange.
         full: it has, until half of that is gone.
-        handing_on: what is in it is on its way to the next filter, which may hold it again, however large it is.
+        handing_on: what was in it is on its way to the next filter, which may hold it again, however large it is.
     """
 
     def __init__(self, direction: Direction, limit: int, on_too_large: Callable[[Direction], None]) -> None:
@@ -33,16 +34,23 @@ class Buffer:
         """
         self.direction = direction
         self.limit = limit
+        self.held: bytes | None = None
         self.streaming = True
         self.full = False
         self.handing_on = False
         self._on_too_large = on_too_large
 
-    def holds(self, size: int) -> None:
-        """There are so many bytes in it now."""
-        if size <= self.limit:
-            self.full = self.full and size > self.limit // 2
+    def hold(self, data: bytes) -> None:
+        """This is in it now."""
+        self.held = data
+        if len(data) <= self.limit:
+            self.full = self.full and len(data) > self.limit // 2
         elif self.streaming or self.handing_on:
             self.full = True
         elif not self.full:
             self._on_too_large(self.direction)
+
+    def release(self) -> bytes:
+        """Gives out what is in it; nothing is then."""
+        held, self.held, self.full = self.held or b"", None, False
+        return held

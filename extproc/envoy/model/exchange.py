@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Sequence
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,15 +15,14 @@ from extproc.envoy.model.leg import Leg
 from extproc.envoy.model.local_reply import local_reply
 from extproc.envoy.model.per_route import routed
 from extproc.envoy.model.stop import lined_up
+from extproc.envoy.model.stream import Stream
 from extproc.envoy.model.values import Later, Outcome, StreamedBody, StreamedTrailers
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from extproc.envoy.model.config import ExtProcConfig
-    from extproc.envoy.model.values import Context, Deed, HttpMessage, Replies, Reply, Streamed
-    from extproc.messages import Message, RawHeaders
+    from extproc.envoy.model.values import Ask, Context, Deed, HttpMessage, Replies, Reply, Streamed
+    from extproc.messages import RawHeaders
 
 __all__ = ["Exchange"]
 
@@ -31,6 +31,7 @@ class Exchange:
     """An HTTP stream in Envoy: a request and its response, with ext_proc filters between them and the world.
 
     Attributes:
+        said: what Envoy has said to processors. Take it out from the left.
         filters: in the order in which a request meets them; a response meets the last one first.
         request: the request, on its way to the upstream.
         response: the response, on its way to the client.
@@ -50,7 +51,8 @@ class Exchange:
         self._clock = VirtualClock()
         self._metadata = dict(context.metadata)
         self._buffers = [Buffer(direction, configs[0].buffer_limit, self._too_large) for direction in Direction]
-        self.filters = [self._filter(config, context) for config in configs]
+        self.said: deque[Ask] = deque()
+        self.filters = [self._filter(index, config, context) for index, config in enumerate(configs)]
         self._stops = {
             Direction.REQUEST: lined_up(self.filters, Direction.REQUEST),
             Direction.RESPONSE: lined_up(self.filters[::-1], Direction.RESPONSE),
@@ -68,7 +70,7 @@ class Exchange:
         self._idle_since = 0.0
         self._idle_timeout = configs[0].stream_idle_timeout
 
-    def _filter(self, config: ExtProcConfig, context: Context) -> ExtProc:
+    def _filter(self, index: int, config: ExtProcConfig, context: Context) -> ExtProc:
         configured, config = config.mode, routed(config)
         legs = tuple(map(Leg, self._buffers))
         return ExtProc(
@@ -76,6 +78,7 @@ class Exchange:
             context,
             legs,
             self._clock,
+            Stream(self.said, index),
             configured=configured,
             metadata=self._metadata,
             reply=self._reply_instead,
@@ -88,10 +91,6 @@ class Exchange:
         """Whether the stream to a filter's processor has been opened and is no more."""
         stream = self.filters[filter_].stream
         return bool(stream.counters["streams_started"]) and not stream.is_open
-
-    def said(self, filter_: int = 0) -> deque[Message]:
-        """What Envoy has said to a filter's processor. Take it out from the left."""
-        return self.filters[filter_].stream.outbox
 
     def headers(self, direction: Direction, headers: RawHeaders, *, end: bool) -> None:
         """Headers come, from the client or from the upstream; `end`: nothing follows."""
@@ -202,13 +201,14 @@ class Exchange:
         """The connection to the upstream is gone; it makes no difference where the whole response is here.
 
         Args:
-            http2: that was its protocol. In HTTP/1.1 a response that breaks off is malformed.
+            http2: that was its protocol. In HTTP/1.1 a response that breaks off is malformed, but for a 101.
         """
         response = self._arriving(Direction.RESPONSE)
         begun = response.headers is not None
         if self.over or self.request.sent.headers is None or response.arrived:
             return
-        status, reason = (502, "protocol error") if begun and not http2 else (503, "connection termination")
+        malformed = response.headers is not None and not http2 and response.headers.get(":status") != b"101"
+        status, reason = (502, "protocol error") if malformed else (503, "connection termination")
         body = f"upstream connect error or disconnect/reset before headers. reset reason: {reason}"
         details = f"upstream_reset_{'after' if begun else 'before'}_response_started{{{reason.replace(' ', '_')}}}"
         self._reply_instead(self._local_reply(status, body.encode()), details)

@@ -17,7 +17,6 @@ from extproc.envoy.model.overrides import extend_timeout, override_mode
 from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.requests import Requests
 from extproc.envoy.model.state import CallbackState, ProcessorState
-from extproc.envoy.model.stream import Stream
 from extproc.envoy.model.values import Close
 from extproc.grpc_codes import GRPC_CODES
 from extproc.messages import Abort, Continue, Immediate
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.leg import Leg
     from extproc.envoy.model.processing_mode import ModeOverride, ProcessingMode
+    from extproc.envoy.model.stream import Stream
     from extproc.envoy.model.values import Context, Deed, HttpMessage, Said, Streamed
     from extproc.phases import Phase
 
@@ -55,6 +55,7 @@ class ExtProc:
         context: Context,
         legs: tuple[Leg, ...],
         clock: VirtualClock,
+        stream: Stream,
         *,
         configured: ProcessingMode,
         metadata: dict[str, Mapping[str, Any]],
@@ -68,6 +69,7 @@ class ExtProc:
             context: what Envoy knows beside the HTTP messages.
             legs: of the request and the response.
             clock: the time.
+            stream: to the processor.
             configured: the mode of the filter itself, whatever a route says.
             metadata: the dynamic metadata of the exchange by namespace, to which answers may add.
             reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
@@ -79,7 +81,7 @@ class ExtProc:
         self._reply = reply
         self._request = request
         self._clock = clock
-        self.stream = Stream()
+        self.stream = stream
         self.states = {Direction.REQUEST: request, Direction.RESPONSE: response}
         self._requests = Requests(config, context, request, response, metadata)
         asking = Asking(config, self.stream, self._requests, clock)

@@ -13,6 +13,7 @@ __all__ = ["over_http1"]
 
 _BODILESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 _BODILESS_STATUSES = (b"204", b"304")
+_SWITCHING = b"101"
 _REQUEST_LINE = (":authority", ":method", ":path")
 _STATUS_LINE = (":status",)
 _HOP_BY_HOP = ("connection", "keep-alive", "proxy-connection", "transfer-encoding")
@@ -30,6 +31,8 @@ def over_http1(message: HttpMessage, answering: HttpMessage | None = None) -> Ht
     """
     to_head = answering is not None and answering.get(":method") == b"HEAD"
     status = None if answering is None else message.get(":status")
+    if _switches(message):
+        return HttpMessage(_sent(message.headers, response=answering is not None, switching=True), message.chunks)
     headers = _sent(message.headers, response=answering is not None)
     body, trailers = message.body, message.trailers or None
     length = message.get("content-length")
@@ -43,9 +46,16 @@ def over_http1(message: HttpMessage, answering: HttpMessage | None = None) -> Ht
     return HttpMessage(headers, (body,) if body else (), trailers)
 
 
-def _sent(headers: RawHeaders, *, response: bool) -> RawHeaders:
+def _switches(message: HttpMessage) -> bool:
+    """Whether another protocol is asked for, or agreed to: what follows the headers is none of HTTP's bodies."""
+    asked = b"upgrade" in (message.get("connection") or b"").lower() and message.get("upgrade") is not None
+    return asked and message.get(":status") in (None, _SWITCHING)
+
+
+def _sent(headers: RawHeaders, *, response: bool, switching: bool = False) -> RawHeaders:
     """Without pseudo-headers that have no place here; responses lose what concerns the connection to the upstream."""
-    line, dropped = (_STATUS_LINE, _HOP_BY_HOP) if response else (_REQUEST_LINE, ())
+    line = _STATUS_LINE if response else _REQUEST_LINE
+    dropped = _HOP_BY_HOP if response and not switching else ()
     sent: RawHeaders = []
     for name, value in headers:
         if name == ":authority" and response:

@@ -82,11 +82,10 @@ class Leg:
 
     Attributes:
         direction: which of the two.
-        buffer: where body is held, by all filters.
+        buffer: where body is held, by this filter or another one.
         headers: as they stand; None: they have not come.
         trailers: as they stand; None: there are none, or not yet.
         arrived: the message is here to its end.
-        held: body that waits; None: none has been held.
         sent: what has gone on.
         onward: where it has gone; None: to the upstream, or to the client.
         closed: nothing goes on any more.
@@ -99,12 +98,16 @@ class Leg:
         self.headers: Fields | None = None
         self.trailers: Fields | None = None
         self.arrived = False
-        self.held: bytes | None = None
         self.sent = Sent()
         self.onward: Onward | None = None
         self.closed = False
         self._headers_only = False
         self._injected = False
+
+    @property
+    def held(self) -> bytes | None:
+        """The body that waits; None: none has been held."""
+        return self.buffer.held
 
     # What the filter manager does with a filter's verdict
 
@@ -131,13 +134,13 @@ class Leg:
             verdict, data = Verdict.CONTINUE, b""
         if verdict is Verdict.CONTINUE:
             if self.sent.headers is None or self.held is not None:
-                self.held = (self.held or b"") + data
+                self.buffer.held = (self.held or b"") + data
                 self.go_on()
             else:
                 self._pass_data(data, end=self.arrived)
         elif verdict in (Verdict.BUFFER, Verdict.WATERMARK):
             self.buffer.streaming = verdict is Verdict.WATERMARK
-            self._hold((self.held or b"") + data)
+            self.buffer.hold((self.held or b"") + data)
 
     def judge_trailers(self, verdict: Verdict) -> None:
         """Lets trailers pass, and with them whatever was held before them."""
@@ -155,14 +158,17 @@ class Leg:
             return
         if self.sent.headers is None:
             self._pass_headers(end=self._headers_only and self.held is None)
-        waited = self.held is not None
-        held, ends_with_data = self.release(), self.arrived and self.trailers is None
-        self.buffer.handing_on = waited
-        if waited or (ends_with_data and not self._injected):
-            self._pass_data(held, end=ends_with_data)
-        self.buffer.handing_on = False
+        if not self.sent.ended:
+            self._hand_on()
         if self.trailers is not None:
             self._pass_trailers(self.trailers)
+
+    def _hand_on(self) -> None:
+        ends_with_data, waited = self.arrived and self.trailers is None, self.held is not None
+        if waited or (ends_with_data and not self._injected):
+            held, self.buffer.handing_on = self.release(), True
+            self._pass_data(held, end=ends_with_data)
+            self.buffer.handing_on = False
 
     def inject(self, data: bytes, *, end: bool) -> None:
         """``inject*DataToFilterChain``: data passes before anything that is held; headers that still wait go first."""
@@ -175,22 +181,16 @@ class Leg:
 
     def hold_instead(self, data: bytes) -> None:
         """``modify*Buffer``: this takes the place of what is held."""
-        self._hold(data)
+        self.buffer.hold(data)
 
     def hold_more(self, data: bytes) -> None:
         """``add*Data``: this is held too, and more than the buffer limit would be too much."""
         self.buffer.streaming = False
-        self._hold((self.held or b"") + data)
+        self.buffer.hold((self.held or b"") + data)
 
     def release(self) -> bytes:
         """Gives out what is held; nothing is then."""
-        held, self.held = self.held or b"", None
-        self.buffer.holds(0)
-        return held
-
-    def _hold(self, data: bytes) -> None:
-        self.held = data
-        self.buffer.holds(len(data))
+        return self.buffer.release()
 
     # Where it goes
 

@@ -103,8 +103,8 @@ class _Play:
         while not exchange.over:
             if not self._piecewise:
                 self._come(whole=True)
-            if said := exchange.said():
-                replies = yield Ask(said.popleft())
+            if exchange.said:
+                replies = yield exchange.said.popleft()
                 assert not isinstance(replies, HttpMessage)  # noqa: S101 (that is what `Forward` is resumed with)
                 exchange.answer(replies)
             elif self._come():

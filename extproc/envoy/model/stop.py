@@ -32,7 +32,9 @@ class Stop:
         self.leg.judge_headers(self._arrivals.headers(self._state, fields, end=end), end=end)
 
     def data(self, data: bytes, *, end: bool) -> None:
-        """Some of a body comes; `end`: nothing follows."""
+        """Some of a body comes; `end`: nothing follows. Where nothing was to follow, it is none of this filter's."""
+        if self.leg.arrived:
+            return
         self.leg.arrived = end
         self.leg.judge_data(self._arrivals.data(self._state, data, end=end), data)
         self._state.choke_over_limit()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from extproc.envoy.model.values import Ask
+
 if TYPE_CHECKING:
+    from collections import deque
+
     from extproc.messages import Message
 
 __all__ = ["Stream"]
@@ -19,16 +23,21 @@ class Stream:
         complete: nothing more is sent or read; what is left of the exchange passes unprocessed.
         replying: the processor sends the response itself, piece by piece.
         is_open: it has been opened, and not closed.
-        outbox: what Envoy has said and nobody has fetched yet.
     """
 
-    def __init__(self) -> None:
-        """Not open yet."""
+    def __init__(self, outbox: deque[Ask], filter_: int) -> None:
+        """Not open yet.
+
+        Args:
+            outbox: takes what Envoy says to all processors, and nobody has fetched yet.
+            filter_: which filter's stream it is.
+        """
         self.counters: Counter[str] = Counter()
         self.complete = False
         self.replying = False
         self.is_open = False
-        self.outbox: deque[Message] = deque()
+        self._outbox = outbox
+        self._filter = filter_
 
     def send(self, message: Message) -> None:
         """Says something."""
@@ -36,7 +45,7 @@ class Stream:
             self.is_open = True
             self.counters["streams_started"] += 1
         self.counters["stream_msgs_sent"] += 1
-        self.outbox.append(message)
+        self._outbox.append(Ask(message, self._filter))
 
     def close(self) -> None:
         """Nothing more is needed of the processor."""

@@ -161,6 +161,8 @@ class Ask:
     """Envoy sends a message and waits: resume with what the processor does."""
 
     message: Message
+    filter: int = 0
+    """Whose processor is told, where there are several filters in a row."""
 
 
 @dataclass(frozen=True, slots=True)
