@@ -7,7 +7,7 @@ import logging
 import shlex
 import signal
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,7 +20,7 @@ from extproc.errors import EnvoyError
 if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.envoy.binary import RunningEnvoy
-    from extproc.envoy.config import EnvoyOptions
+    from extproc.envoy.config import EnvoyOptions, ProcessorTls
     from extproc.phases import BodyMode
 
 __all__ = ["config", "run"]
@@ -44,6 +44,10 @@ def config(
     request_body_mode: BodyModeName | None = None,
     response_body_mode: BodyModeName | None = None,
     message_timeout: Duration | None = None,
+    tls_ca: str = "",
+    tls_name: str = "",
+    tls_certificate: str = "",
+    tls_key: str = "",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
 ) -> None:
     """Write the Envoy configuration that a chain needs.
@@ -60,6 +64,10 @@ def config(
         response_body_mode: The same for responses.
         message_timeout: How long Envoy is to wait for a processor that says nothing, if that is shorter than the chain
             may take; the file says what the processor has to be told.
+        tls_ca: Envoy is to reach the processor by TLS: a PEM file on Envoy's machine, with the CA of its certificate.
+        tls_name: The DNS name or IP address that is in the processor's certificate; by default, that of --processor.
+        tls_certificate: A PEM file on Envoy's machine: its own certificate, if the processor has --tls-client-ca.
+        tls_key: A PEM file on Envoy's machine: its private key.
         output: The file to write, instead of standard output.
     """
     from extproc.config import load_chain
@@ -74,6 +82,7 @@ def config(
         listen=listen,
         upstream=upstream,
         processors=processor or (_PROCESSOR,),
+        tls=_tls(tls_ca, tls_name, tls_certificate, tls_key),
         message_timeout=message_timeout,
         request_body_mode=_body_mode(request_body_mode),
         response_body_mode=_body_mode(response_body_mode),
@@ -187,7 +196,20 @@ def _command(chain: str, options: EnvoyOptions, output: Path | None) -> str:
             words += [f"--{name.replace('_', '-')}", mode.name]
     if options.message_timeout:
         words += ["--message-timeout", f"{options.message_timeout:g}s"]
+    if options.tls is not None:
+        for name, value in asdict(options.tls).items():
+            words += [f"--tls-{name}", value] if value else []
     return shlex.join([*words, "-o", str(output)] if output else words)
+
+
+def _tls(ca: str, name: str, certificate: str, key: str) -> ProcessorTls | None:
+    from extproc.envoy.config import ProcessorTls
+
+    if ca:
+        return ProcessorTls(ca=ca, name=name, certificate=certificate, key=key)
+    if name or certificate or key:
+        raise EnvoyError("TLS takes --tls-ca")
+    return None
 
 
 def _body_mode(name: BodyModeName | None) -> BodyMode | None:

@@ -52,13 +52,20 @@ def test_without_a_file_it_goes_to_standard_output(capsys: pytest.CaptureFixture
     validate(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("processors", [["127.0.0.1:9002"], ["unix:/run/a b.sock", "unix:/run/c.sock"]])
+TLS = ["--tls-ca", "ca.pem", "--tls-name", "processor", "--tls-certificate", "a b.pem", "--tls-key", "a b.key"]
+
+
+@pytest.mark.parametrize(
+    ("processors", "more"),
+    [(["127.0.0.1:9002"], []), (["unix:/run/a b.sock", "unix:/run/c.sock"], []), (["127.0.0.1:9002"], TLS)],
+    ids=["port", "sockets", "TLS"],
+)
 def test_the_command_in_the_heading_writes_the_same_file_again(
-    processors: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    processors: list[str], more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     flags = [word for processor in processors for word in ("--processor", processor)]
-    main(["envoy", "config", HERE, *flags, "--upstream", "http://app:1", "-o", "envoy.yaml"])
+    main(["envoy", "config", HERE, *flags, *more, "--upstream", "http://app:1", "-o", "envoy.yaml"])
     text = Path("envoy.yaml").read_text()
     command = text.splitlines()[1].partition("again, ")[2]
 
@@ -76,8 +83,11 @@ def test_the_command_in_the_heading_writes_the_same_file_again(
         ([HERE, "--upstream", "https://app"], "http://HOST:PORT"),
         ([HERE, "-o", "/"], "cannot write /: Is a directory"),
         (["nowhere.yaml"], "nowhere.yaml"),
+        ([HERE, "--tls-key", "envoy.key"], "TLS takes --tls-ca"),
+        ([HERE, "--tls-ca", "ca.pem", "--tls-key", "envoy.key"], "takes both the certificate and its key"),
+        ([HERE, "--tls-ca", "ca.pem", "--processor", "unix:/run/p.sock"], "the name in the processor's certificate"),
     ],
-    ids=["target", "central", "upstream", "output", "chain"],
+    ids=["target", "central", "upstream", "output", "chain", "no CA", "half a certificate", "no name"],
 )
 def test_what_cannot_be_written_is_explained_in_a_sentence(
     words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from extproc import Chain, Exchange, Filter
 from extproc.envoy.binary import RunningEnvoy
-from extproc.envoy.config import EnvoyOptions, bootstrap
+from extproc.envoy.config import EnvoyOptions, ProcessorTls, bootstrap
 from extproc.envoy.plain_http import PlainRequest, Upstream, send
 from extproc.server import FrontName, FrontOptions, new_front
 from extproc.server.tls import Tls
@@ -29,38 +28,60 @@ class Tag(Filter):
         exchange.request.headers["x-tag"] = "on"
 
 
-def with_tls(config: str, client: str) -> str:
-    """The configuration, with a client certificate for the processor."""
-    loaded: Any = yaml.safe_load(config)
-    files = {"certificate_chain": f"{client}.pem", "private_key": f"{client}.key"}
-    context = {
-        "tls_certificates": [{name: {"filename": str(CERTIFICATES / file)} for name, file in files.items()}],
-        "validation_context": {"trusted_ca": {"filename": str(CERTIFICATES / "authority.pem")}},
-        "alpn_protocols": ["h2"],
-    }
-    (cluster,) = (each for each in loaded["static_resources"]["clusters"] if each["name"] == "processor")
-    cluster["transport_socket"] = {
-        "name": "envoy.transport_sockets.tls",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-            "common_tls_context": context,
-        },
-    }
-    return yaml.safe_dump(loaded)
+def known_as(client: str | None = "envoy", ca: str = "authority", name: str = "") -> ProcessorTls:
+    """Envoy has the certificate of `client`, and takes processors with a certificate of `ca` for `name`."""
+    own = {} if client is None else {"certificate": f"{client}.pem", "key": f"{client}.key"}
+    files: dict[str, Any] = {"ca": f"{ca}.pem", **own}
+    return ProcessorTls(name=name, **{kind: str(CERTIFICATES / file) for kind, file in files.items()})
 
 
 @pytest.mark.parametrize("front", ["native", "grpcio"])
-@pytest.mark.parametrize(("client", "status", "tag"), [("envoy", 200, b"on"), ("stranger", 500, None)])
-async def test_envoy_is_known_by_its_certificate(front: FrontName, client: str, status: int, tag: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("tls", "status", "tag"),
+    [
+        (known_as(), 200, b"on"),
+        (known_as(name="localhost"), 200, b"on"),
+        (known_as("stranger"), 500, None),
+        (known_as("outsider"), 500, None),
+        (known_as(None), 500, None),
+        (known_as(name="processor.example"), 500, None),
+        (known_as(name="127.0.0.2"), 500, None),
+        (known_as(ca="other-authority"), 500, None),
+        (None, 500, None),
+    ],
+    ids=["address", "name", "stranger", "other CA", "nobody", "other name", "other address", "other server", "plain"],
+)
+async def test_each_side_is_known_by_its_certificate(
+    front: FrontName, tls: ProcessorTls | None, status: int, tag: bytes | None
+) -> None:
     chain = Chain([Tag()])
-    async with Upstream() as upstream, new_front(chain, options=FrontOptions(tls=SERVER), front=front) as entered:
+    served = FrontOptions(tls=SERVER)
+    async with Upstream() as upstream, new_front(chain, options=served, front=front) as entered:
         options = EnvoyOptions(
             listen="127.0.0.1:0",
             admin="127.0.0.1:0",
             upstream=upstream.address,
             processors=tuple(entered.addresses),
+            tls=tls,
         )
-        async with RunningEnvoy(with_tls(bootstrap(chain, options), client)) as envoy:
+        async with RunningEnvoy(bootstrap(chain, options)) as envoy:
             reply = await send(f"127.0.0.1:{envoy.port('ingress')}", PlainRequest())
     assert reply.status == status
     assert [request.value("x-tag") for request in upstream.requests] == ([] if tag is None else [tag])
+
+
+async def test_envoys_health_checks_go_by_tls_as_well() -> None:
+    chain = Chain([Tag()])
+    async with Upstream() as upstream, new_front(chain, options=FrontOptions(tls=SERVER)) as entered:
+        options = EnvoyOptions(
+            layout="central",
+            listen="127.0.0.1:0",
+            admin="127.0.0.1:0",
+            upstream=upstream.address,
+            processors=tuple(entered.addresses),
+            tls=known_as(),
+        )
+        async with RunningEnvoy(bootstrap(chain, options)) as envoy:
+            checks = await envoy.stats("cluster.processor.health_check.")
+    assert checks["cluster.processor.health_check.success"] > 0
+    assert checks["cluster.processor.health_check.failure"] == 0

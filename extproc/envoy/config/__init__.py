@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from extproc.envoy.config.bootstrap import bootstrap
-from extproc.envoy.config.options import EnvoyOptions, Layout, Route
+from extproc.envoy.config.options import EnvoyOptions, Layout, ProcessorTls, Route
 
-__all__ = ["EnvoyOptions", "Layout", "Route", "bootstrap"]
+__all__ = ["EnvoyOptions", "Layout", "ProcessorTls", "Route", "bootstrap"]

@@ -9,6 +9,7 @@ from extproc.envoy.config import types as v3
 from extproc.envoy.config.ext_proc import PROCESSOR
 from extproc.envoy.config.options import is_ip, upstream_address
 from extproc.envoy.config.text import to_any
+from extproc.envoy.config.tls import transport_socket
 from extproc.envoy.plain_http import split_address
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def processor_cluster(options: EnvoyOptions) -> v3.cluster.Cluster:
         ),
         typed_extension_protocol_options={_HTTP_OPTIONS: to_any(_http2(options))},
         outlier_detection=_outliers() if central else None,
+        transport_socket=None if options.tls is None else transport_socket(options.tls, options.processor_name),
         dns_lookup_family=_lookup(options.processors),
     )
 

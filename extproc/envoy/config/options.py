@@ -15,7 +15,7 @@ from extproc.phases import BodyMode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["EnvoyOptions", "Layout", "Route", "is_ip", "upstream_address"]
+__all__ = ["EnvoyOptions", "Layout", "ProcessorTls", "Route", "is_ip", "upstream_address"]
 
 Layout: TypeAlias = Literal["sidecar", "central"]
 """Where the processor runs: beside this Envoy, over loopback or unix sockets; or as a service of its own, found by DNS,
@@ -46,6 +46,28 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorTls:
+    """How Envoy knows the processor, and shows who it is itself. The files are on Envoy's machine.
+
+    Attributes:
+        ca: a PEM file: who signs the processor's certificate.
+        name: the DNS name or IP address that has to be in it; by default, that of the processor's address.
+        certificate: a PEM file: Envoy's own certificate, where the processor asks for one.
+        key: a PEM file: its private key.
+    """
+
+    ca: str
+    name: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises EnvoyError: there is a certificate without its key, or the other way round."""
+        if bool(self.certificate) != bool(self.key):
+            raise EnvoyError("Envoy's certificate for the processor takes both the certificate and its key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyOptions:
     """What a bootstrap depends on beside the chain.
 
@@ -57,6 +79,7 @@ class EnvoyOptions:
         routes: exceptions to that, the first match wins.
         processors: ``HOST:PORT`` or ``unix:/path``. Several workers on one machine are several addresses: Envoy spreads
             streams over endpoints, not over processes behind one of them.
+        tls: how Envoy reaches the processor by TLS; None: it does not.
         margin: seconds that Envoy waits longer for an answer than the chain may take, so that the chain's own timeout,
             and with it each filter's failure policy, comes first.
         message_timeout: seconds after which Envoy gives a processor up that says nothing at all; by default, what the
@@ -83,6 +106,7 @@ class EnvoyOptions:
     upstream: str = "127.0.0.1:8080"
     routes: tuple[Route, ...] = ()
     processors: tuple[str, ...] = ("127.0.0.1:9002",)
+    tls: ProcessorTls | None = None
     margin: float = MARGIN
     message_timeout: float | None = None
     request_body_mode: BodyMode | None = None
@@ -111,10 +135,15 @@ class EnvoyOptions:
             upstream_address(upstream)
         for route in self.routes:
             _check_route(route)
-        if not self.processors:
-            raise EnvoyError("there is no processor: give at least one address")
-        for processor in self.processors:
-            _check_processor(processor, self.layout)
+        _check_processors(self)
+
+    @property
+    def processor_name(self) -> str:
+        """What its certificate is to be for; empty: nobody knows, as there is no one host."""
+        if self.tls is not None and self.tls.name:
+            return self.tls.name
+        hosts = {"" if address.startswith("unix:") else split_address(address)[0] for address in self.processors}
+        return hosts.pop() if len(hosts) == 1 else ""
 
 
 def upstream_address(upstream: str) -> str:
@@ -156,6 +185,15 @@ def _check_route(route: Route) -> None:
         raise EnvoyError(f"{route.name!r} is no name for a route: letters, digits, '_' and '-', not {_RESERVED}")
     if not route.prefix.startswith("/"):
         raise EnvoyError(f"the prefix of route {route.name!r} begins with '/', which {route.prefix!r} does not")
+
+
+def _check_processors(options: EnvoyOptions) -> None:
+    if not options.processors:
+        raise EnvoyError("there is no processor: give at least one address")
+    for processor in options.processors:
+        _check_processor(processor, options.layout)
+    if options.tls is not None and not options.processor_name:
+        raise EnvoyError("the address does not tell the name in the processor's certificate: give it")
 
 
 def _check_processor(address: str, layout: Layout) -> None:
