@@ -97,8 +97,8 @@ def _beside(rest: bytes) -> _Beside | None:
         return None
     if request.WhichOneof("request") is not None:
         return None
-    beside = _said_beside(request)
-    if not request.attributes and not request.HasField("metadata_context") and len(_kept) < _MOST_KEPT:
+    beside = attributes, metadata, typed, _, _ = _said_beside(request)
+    if not (attributes or metadata or typed) and len(_kept) < _MOST_KEPT:
         _kept[rest] = beside  # a listener says the same on every stream
     return beside
 

@@ -317,9 +317,13 @@ class Connection:
         """Lets the peer send so many bytes again; it is told once that is half of the window."""
         self.owed += size
         if self.owed >= self.limits.connection_window >> 1:
-            self.emit(window_update(0, self.owed))
-            self.receive_window += self.owed
-            self.owed = 0
+            self.repay()
+
+    def repay(self) -> None:
+        """Tells the peer what it may send again."""
+        self.emit(window_update(0, self.owed))
+        self.receive_window += self.owed
+        self.owed = 0
 
     def wait_for_window(self, stream: ServerStream, size: int) -> None:
         """A stream has queued so many bytes."""
@@ -331,6 +335,11 @@ class Connection:
         """A stream's last frame is on its way; where the peer has more to say, it may stop."""
         if not stream.heard:
             self.emit(rst_stream(stream.id, ErrorCode.NO_ERROR))
+        self.left(stream)
+
+    def left(self, stream: ServerStream) -> None:
+        """A stream's last frame is on its way, and where the peer has more to say, it was told that it may stop."""
+        if not stream.heard:
             self._remember_reset(stream.id)
         self._forget(stream)
         allowance = self._allowances.get("resets")

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from extproc.server.native.errors import ErrorCode, StreamFault
 from extproc.server.native.flow import Outbox
-from extproc.server.native.frames import DATA, END_STREAM, frame_header, window_update
+from extproc.server.native.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RST_STREAM,
+    frame_header,
+    window_update,
+)
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
 from extproc.server.native.messages import Messages
 
@@ -21,9 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerStream"]
 
+_CODE_BYTES = 4
+"""The size of a RST_STREAM frame's payload."""
 _PREFIX = struct.Struct(">BI")
 _DATA = struct.Struct(">IBIBI").pack
 """The header of a DATA frame, and the prefix of the one message in it."""
+_FIRST = struct.Struct(f">IBI{len(RESPONSE_HEADERS)}sIBIBI").pack
+"""The response's HEADERS frame, and as `_DATA`."""
+_LAST = struct.Struct(f">IBI{len(OK_TRAILERS)}sIBII").pack
+"""The HEADERS frame of trailers, and a RST_STREAM frame."""
 
 
 class ServerStream:
@@ -93,6 +107,9 @@ class ServerStream:
         connection.send_window -= size
         connection.room -= size
         if not self.answered:
+            if size <= connection.frame_bytes and not connection.prelude:
+                self._answer_with(data)
+                return
             connection.emit(self._response_headers())
         if size <= connection.frame_bytes:
             connection.emit(_DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data)
@@ -109,6 +126,10 @@ class ServerStream:
         if self.over:
             return
         self.over = True
+        connection = self._connection
+        if code == "OK" and self.answered and not (self.heard or self.outbox or connection.prelude):
+            self._leave()
+            return
         block = OK_TRAILERS if code == "OK" else trailers(code, reason)
         if not self.answered:
             self.answered = True
@@ -147,8 +168,11 @@ class ServerStream:
         size = len(content)
         if self.inbox is None and size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
             compressed, length = _PREFIX.unpack_from(content)
-            if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES:
-                self.message(bytes(content[MESSAGE_PREFIX_BYTES:]))
+            if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES and not self.prepaid:
+                self.unread += length
+                self.owed += MESSAGE_PREFIX_BYTES
+                self._connection.owed += MESSAGE_PREFIX_BYTES
+                self.receiver.receive(bytes(content[MESSAGE_PREFIX_BYTES:]))
                 return
         if size:
             if self.inbox is None:
@@ -208,13 +232,16 @@ class ServerStream:
 
     def credit(self, size: int) -> None:
         """Lets the peer send so many bytes again, unless it leaves its answers unread."""
-        connection = self._connection
-        connection.owe(size)
-        outbox = self.outbox
+        connection, outbox = self._connection, self.outbox
+        connection.owed += size
+        if connection.owed >= connection.limits.connection_window >> 1:
+            connection.repay()
         if outbox is not None and not outbox.roomy:
             outbox.withheld += size
-        else:
-            self._grant(size)
+            return
+        self.owed += size
+        if self.owed >= connection.limits.stream_window >> 1:
+            self._repay()
 
     def advance(self) -> bool:
         """Sends one DATA frame of what waits; whether it could, and something is left."""
@@ -239,6 +266,20 @@ class ServerStream:
         return self.outbox is not None and self.send_window > 0
 
     # Its own
+
+    def _answer_with(self, data: bytes) -> None:
+        """Sends the response headers and the first message in one."""
+        self.answered = True
+        head = len(RESPONSE_HEADERS) << 8 | HEADERS, END_HEADERS, self.id, RESPONSE_HEADERS
+        size = len(data)
+        content = (size + MESSAGE_PREFIX_BYTES) << 8 | DATA, 0, self.id, 0, size
+        self._connection.emit(_FIRST(*head, *content) + data)
+
+    def _leave(self) -> None:
+        """Ends the stream as most do: with a good status, before the peer has said that it has no more to say."""
+        last = len(OK_TRAILERS) << 8 | HEADERS, END_HEADERS | END_STREAM, self.id, OK_TRAILERS
+        self._connection.emit(_LAST(*last, _CODE_BYTES << 8 | RST_STREAM, 0, self.id, ErrorCode.NO_ERROR))
+        self._connection.left(self)
 
     def _response_headers(self) -> bytes:
         self.answered = True
@@ -268,18 +309,19 @@ class ServerStream:
         self._connection.emit(self._connection.headers(self.id, block, END_STREAM))
         self._connection.said(self)
 
-    def _grant(self, size: int) -> None:
-        """Lets the peer send so many bytes again; it is told once that is half of the window."""
-        self.owed += size
-        if self.owed >= self._connection.limits.stream_window >> 1 and not self.heard:
+    def _repay(self) -> None:
+        """Tells the peer what it may send again."""
+        if not self.heard:
             self._connection.emit(window_update(self.id, self.owed))
             self.receive_window += self.owed
             self.owed = 0
 
     def _make_room(self, outbox: Outbox) -> None:
         outbox.release()
-        withheld, outbox.withheld = outbox.withheld, 0
-        self._grant(withheld)
+        self.owed += outbox.withheld
+        outbox.withheld = 0
+        if self.owed >= self._connection.limits.stream_window >> 1:
+            self._repay()
 
     def _sent_all(self, outbox: Outbox) -> None:
         self.outbox = None
