@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from extproc.guard import FRAMING
 from extproc.messages import Continue, HeaderEdit, Immediate, Piece
-from extproc.mutation import header_mutation
+from extproc.mutation import header_mutation, plain_mutation
 from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
 
 _ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
+_LONGEST_KEPT = 512
+"""Bytes of values in an answer that is remembered."""
 _LARGEST_PIECE = 64 * 1024
 """What Envoy recommends at most for a message."""
 _PIECE = 62 * 1024
@@ -39,6 +41,8 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
     """
     lane, phase, fields, before = stage.lane, stage.phase, stage.fields, stage.headers
     clear_route_cache, metadata, typed = lane.clear_route_cache, lane.emitted, lane.typed
+    if fields._items is before and body is None and not (clear_route_cache or metadata or typed or mode):
+        return UNCHANGED[phase]
     replace = body is not None and phase.part is Part.HEADERS
     if not stage.rule.headers:
         before = fields._items  # they have left
@@ -47,11 +51,11 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
         before = [item for item in before if item[0] != "content-length"]
     elif body is not None:
         _frame(fields, body)
-    elif not (clear_route_cache or metadata or typed or mode):
-        if fields._items is before:
-            return UNCHANGED[phase]
-        if fields._grown and len(fields._items) == len(before) + 1:
-            return _with_one_more(phase, *fields._items[-1])
+    elif not (metadata or typed or mode):
+        plain = plain_mutation(before, fields._items)
+        if plain is not None:
+            known = _edited if sum([len(value) for _, value in plain[0]]) < _LONGEST_KEPT else _edited.__wrapped__
+            return known(phase, *plain, clear_route_cache)
     edits, removals = header_mutation(before, fields._items)
     if body is not None and not before and not replace and stage.rule.headers:
         removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now
@@ -64,9 +68,18 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
 
 
 @lru_cache(maxsize=1024)
-def _with_one_more(phase: Phase, name: str, value: bytes) -> Continue:
-    """The answer that adds a header of a new name: by far the most common one, and often word for word the same."""
-    return Continue(phase, (HeaderEdit(name, value),), clear_route_cache=name in _ROUTING)
+def _edited(  # a cache is slower with keywords
+    phase: Phase,
+    edits: tuple[tuple[str, bytes], ...],
+    removals: tuple[str, ...],
+    clear_route_cache: bool,  # noqa: FBT001
+) -> Continue:
+    """The answer that edits headers, each of which occurs once: often word for word the same."""
+    if not (edits or removals or clear_route_cache):
+        return UNCHANGED[phase]
+    clear_route_cache = clear_route_cache or any(name in _ROUTING for name, _ in edits)
+    set_headers = tuple(HeaderEdit(name, value) for name, value in edits)
+    return Continue(phase, set_headers, removals, clear_route_cache=clear_route_cache)
 
 
 def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:

@@ -117,6 +117,8 @@ def check_value(name: str, value: str | bytes) -> bytes:
         TypeError: it is neither text nor bytes.
     """
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value.encode().strip()
         value = value.encode("utf-8", "surrogateescape")
     elif not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] (filters need not be typed)
         raise TypeError(f"header {name!r} takes str or bytes, not {type(value).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, MutableMapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from extproc.errors import HeaderError, PhaseError
 from extproc.guard import check_name, check_value
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from extproc.messages import RawHeaders
 
 __all__ = ["Headers"]
+
+_T = TypeVar("_T")
 
 _JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
 """RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
@@ -31,7 +33,7 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_at_most", "_grown", "_items", "_owned", "_repeats", "_sealed", "_values")
+    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_repeats", "_sealed", "_values")
 
     def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
@@ -45,9 +47,8 @@ class Headers(MutableMapping[str, str]):
         self._owned = items is None
         self._sealed = ""
         self._allowed: frozenset[str] = frozenset()
-        self._grown = True  # since `_rebase`, nothing was done but to add new names at the end
-        self._repeats: bool | None = None  # whether a name occurs twice; None: nobody has looked
-        self._values: dict[str, bytes] = {}  # where none does, `_items` by name, to spare walking through them
+        self._values: dict[str, bytes] | None = None  # `_items` by name, once somebody has asked for one
+        self._repeats = False  # a name occurs twice in them: `_values` holds its last value only
 
     # Reading
 
@@ -57,11 +58,27 @@ class Headers(MutableMapping[str, str]):
         Raises:
             KeyError: there is no such header.
         """
-        values = self.get_raw(name)
-        if not values:
+        value = self.get(name)
+        if value is None:
             raise KeyError(name)
-        raw = values[0] if len(values) == 1 else _JOINERS.get(name.lower(), b", ").join(values)
-        return raw.decode("utf-8", "surrogateescape")
+        return value
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str) -> str: ...
+    @overload
+    def get(self, key: str, /, default: _T) -> str | _T: ...
+
+    def get(self, key: str, /, default: Any = None) -> Any:
+        """The value as `headers[key]` has it, or `default`."""
+        values = self._values or self._index()
+        value = values.get(_readable(key))
+        if value is None:
+            return default
+        if self._repeats:
+            value = _JOINERS.get(key.lower(), b", ").join(self.get_raw(key))
+        return value.decode("utf-8", "surrogateescape")
 
     def get_all(self, name: str) -> list[str]:
         """Each occurrence on its own; an empty list when there is none."""
@@ -69,11 +86,11 @@ class Headers(MutableMapping[str, str]):
 
     def get_raw(self, name: str) -> list[bytes]:
         """Each occurrence as it came, in bytes."""
-        key = _readable(name)
-        if self._has_repeats():
-            return [value for item, value in self._items if item == key]
-        value = self._values.get(key)
-        return [] if value is None else [value]
+        key, values = _readable(name), self._values or self._index()
+        value = values.get(key)
+        if value is None:
+            return []
+        return [value for item, value in self._items if item == key] if self._repeats else [value]
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every occurrence in order: lower-case name, value."""
@@ -81,7 +98,7 @@ class Headers(MutableMapping[str, str]):
 
     def __iter__(self) -> Iterator[str]:
         """Each name once, in order of first occurrence."""
-        return iter([name for name in dict(self._items) if name[:1] != ":" and name != "host"])  # see `_is_hidden`
+        return iter([name for name in self._index() if name[:1] != ":" and name != "host"])  # see `_is_hidden`
 
     def __len__(self) -> int:
         """How many different names there are."""
@@ -89,17 +106,18 @@ class Headers(MutableMapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a header."""
-        return isinstance(name, str) and bool(self.get_raw(name))
+        return isinstance(name, str) and _readable(name) in (self._values or self._index())
 
     def __repr__(self) -> str:
         """The headers as a list of pairs."""
         return f"Headers({self.multi_items()!r})"
 
-    def _has_repeats(self) -> bool:
-        if self._repeats is None:
-            self._values = dict(self._items)
-            self._repeats = len(self._values) < len(self._items)
-        return self._repeats
+    def _index(self) -> dict[str, bytes]:
+        values = self._values
+        if values is None:
+            values = self._values = dict(self._items)
+            self._repeats = len(values) < len(self._items)
+        return values
 
     # Editing
 
@@ -120,52 +138,85 @@ class Headers(MutableMapping[str, str]):
         """Removes every occurrence.
 
         Raises:
-            KeyError: there is none (``headers.pop(name, None)`` does not mind).
+            KeyError: there is none (`discard` and ``headers.pop(name, None)`` do not mind).
         """
-        if not self._drop(self._writable(name, removing=True)):
+        if not self._drop(self._removable(name)):
             raise KeyError(name)
 
-    def _writable(self, name: str, *, removing: bool = False) -> str:
+    def discard(self, name: str) -> bool:
+        """Removes every occurrence, if there is one; whether there was."""
+        return self._drop(self._removable(name))
+
+    def discard_lookalikes(self, name: str) -> bool:
+        """Removes what a client may send under a name that only a filter is to use; whether there was any.
+
+        Also as ``x_caller`` for ``x-caller``: CGI and WSGI turn both into ``HTTP_X_CALLER``, so an upstream of that
+        kind could not tell a client's copy from the filter's.
+        """
+        key, values = self._removable(name), self._values or self._index()
+        found = [key] if key in values else []
+        if "_" in "".join(values) or "_" in key:
+            wanted = key.replace("_", "-")
+            found = [item for item in values if item.replace("_", "-") == wanted]
+        for item in found:
+            self._drop(self._removable(item))
+        return bool(found)
+
+    def _writable(self, name: str) -> str:
+        key = check_name(name)
+        if self._sealed or key.startswith("x-envoy-"):
+            self._check_edit(key)
+        return key
+
+    def _removable(self, name: str) -> str:
+        key = _removable(name)
+        if self._sealed or key.startswith("x-envoy-"):
+            self._check_edit(key)
+        return key
+
+    def _check_edit(self, key: str) -> None:
         if self._sealed:
-            raise PhaseError(f"header {name!r} cannot be changed: {self._sealed}")
-        key = check_name(name, removing=True) if removing else check_name(name)  # a cache is slower with keywords
-        if key.startswith("x-envoy-") and "envoy_headers" not in self._allowed:
+            raise PhaseError(f"header {key!r} cannot be changed: {self._sealed}")
+        if "envoy_headers" not in self._allowed:
             raise HeaderError(
-                name,
+                key,
                 "is reserved by Envoy, which would drop the edit silently: "
                 "add 'envoy_headers' to the filter's `requires`, so that the chain asks Envoy to allow it",
             )
-        return key
 
     def _append(self, key: str, raw: bytes) -> None:
-        self._repeats = self._has_repeats() or key in self._values
-        self._grown = self._grown and not self._repeats
-        self._values[key] = raw
+        values = self._values or self._index()
+        self._repeats = self._repeats or key in values
+        values[key] = raw
         self._own().append((key, raw))
         self._at_most += len(key) + len(raw)
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        if not self._has_repeats() and key not in self._values:
-            self._append(key, raw)
-            return
-        items = self._own()
-        at = next((index for index, item in enumerate(items) if item[0] == key), len(items))
-        items[at:] = [(key, raw), *(other for other in items[at + 1 :] if other[0] != key)]
+        values = self._values or self._index()
+        if key not in values:
+            values[key] = raw
+            self._own().append((key, raw))
+        else:
+            items = self._own()
+            at = next(index for index, item in enumerate(items) if item[0] == key)
+            items[at] = (key, raw)
+            values[key] = raw
+            if self._repeats:
+                items[at + 1 :] = [item for item in items[at + 1 :] if item[0] != key]
+                self._values = None
         self._at_most += len(key) + len(raw)
-        self._repeats = None
-        self._grown = False
 
     def _drop(self, key: str) -> bool:
         """Removes every occurrence; whether there was one."""
-        repeats, had = self._has_repeats(), len(self._items)
-        if not repeats and self._values.pop(key, None) is None:
+        values = self._values or self._index()
+        if values.pop(key, None) is None:
             return False
         self._items = [item for item in self._items if item[0] != key]
         self._owned = True
-        self._grown = False
-        self._repeats = None if repeats else False
-        return len(self._items) < had
+        if self._repeats:
+            self._values = None
+        return True
 
     def _own(self) -> RawHeaders:
         """The list, safe to change: whoever took a snapshot keeps the old one."""
@@ -176,10 +227,6 @@ class Headers(MutableMapping[str, str]):
 
     # For the exchange machine
 
-    def _rebase(self) -> RawHeaders:
-        self._grown = True
-        return self._snapshot()
-
     def _snapshot(self) -> RawHeaders:
         self._owned = False
         return self._items
@@ -187,7 +234,7 @@ class Headers(MutableMapping[str, str]):
     def _restore(self, items: RawHeaders) -> None:
         self._items = items
         self._owned = False
-        self._repeats = None
+        self._values = None
 
 
 def _is_hidden(key: str) -> bool:
@@ -201,3 +248,8 @@ def _readable(name: str) -> str:
     if _is_hidden(key):
         check_name(name)  # says which attribute to use instead
     return key
+
+
+@lru_cache(maxsize=1024)  # as in `guard`, where keywords make it slower
+def _removable(name: str) -> str:
+    return check_name(name, removing=True)

@@ -279,7 +279,7 @@ class ExchangeMachine:
             return  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers
         if lane.held is None:
-            stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
+            stage = Stage(lane, phase, rule, side, fields, fields._snapshot(), message.body)
         else:
             stage = lane.held.in_phase(phase)
         verdict = self._admit(stage) if unseen else None
@@ -346,7 +346,7 @@ class ExchangeMachine:
         elif not flow.whole:
             fields = stage.side._headers
             rule = RULES[phase, self._mode(phase.direction)]
-            body = Stage(lane, phase, rule, stage.side, fields, fields._rebase(), None)
+            body = Stage(lane, phase, rule, stage.side, fields, fields._snapshot(), None)
         _open(body)
         verdict = yield from pipeline.push(body, b"", end=True)
         out = pipeline.take()

@@ -100,5 +100,4 @@ def _copied_headers(headers: Headers) -> Headers:
 def _take(mine: Headers, theirs: Headers) -> None:
     if theirs._items is not mine._items:
         mine._restore(theirs._snapshot())
-        mine._grown = mine._grown and theirs._grown
         mine._at_most = theirs._at_most

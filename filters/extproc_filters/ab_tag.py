@@ -25,7 +25,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from extproc import Filter, Needs, Phase
 from extproc_filters.fields import HeaderName
 from extproc_filters.sources import CookieSource, Source, listed, parse_source
-from extproc_filters.spoofing import strip_copies
 
 if TYPE_CHECKING:
     from extproc import Exchange, Request
@@ -149,7 +148,7 @@ class AbTag(Filter):
 
     def needs(self) -> Needs:
         """The response only when something may be put on it."""
-        if self.mirror or self.cookie is not None:
+        if self._answers:
             return super().needs()
         return Needs(phases=frozenset({Phase.REQUEST_HEADERS}))
 
@@ -174,6 +173,11 @@ class AbTag(Filter):
         return named if self.cookie is None else (*named, CookieSource(self.cookie.name))
 
     @cached_property
+    def _answers(self) -> bool:
+        """Something may be put on the response."""
+        return self.mirror or self.cookie is not None
+
+    @cached_property
     def _state_key(self) -> str:
         return f"extproc_filters.ab_tag.{id(self)}"  # a chain may hold several of us
 
@@ -181,17 +185,17 @@ class AbTag(Filter):
         """Tags the request."""
         headers = exchange.request.headers
         before = headers.get_raw(self.header)
-        spoofed = strip_copies(headers, self.header)
+        headers.discard_lookalikes(self.header)
         unit_id, set_cookie = self._unit_of(exchange.request), ""
         if unit_id is None and self.cookie is not None:
             unit_id, set_cookie = _minted(exchange, self.cookie)
         variant = None if unit_id is None else self.variant(unit_id)
         if variant is not None:
             headers[self.header] = variant
-        touched = spoofed or variant is not None
-        if touched and headers.get_raw(self.header) != before:  # also a client's copy that went: it chose the route
+        if before != ([] if variant is None else [variant.encode()]):  # or a client's copy has gone: it chose the route
             exchange.clear_route_cache()
-        exchange.state[self._state_key] = variant, set_cookie
+        if self._answers:
+            exchange.state[self._state_key] = variant, set_cookie
 
     def on_response_headers(self, exchange: Exchange) -> None:
         """Sets the cookie for a user who had no id, and shows the variant if it is to be seen."""
@@ -203,7 +207,7 @@ class AbTag(Filter):
         if set_cookie:
             headers.add("set-cookie", set_cookie)
         if self.mirror:
-            strip_copies(headers, self.header)
+            headers.discard_lookalikes(self.header)
             if variant is not None:
                 headers[self.header] = variant
 

@@ -13,7 +13,6 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr, field_validat
 from extproc import Filter, Needs, Response
 from extproc_filters.fields import HeaderName
 from extproc_filters.sources import BearerSource, CookieSource, HeaderSource, Source, listed, parse_source
-from extproc_filters.spoofing import strip_copies
 
 if TYPE_CHECKING:
     from extproc import Exchange, Request
@@ -98,7 +97,7 @@ class ApiKey(Filter):
     def on_request_headers(self, exchange: Exchange) -> Response | None:
         """Admits or refuses."""
         request = exchange.request
-        spoofed = strip_copies(request.headers, self.caller_header)
+        spoofed = request.headers.discard_lookalikes(self.caller_header)
         if spoofed or self.clear_route_cache:  # Envoy chose the route when the client's copy was still there
             exchange.clear_route_cache()
         keys = self._presented(request)

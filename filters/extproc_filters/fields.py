@@ -33,7 +33,7 @@ def can_stand(value: str) -> bool:
 
 
 def _own_header_name(name: str) -> str:
-    """A header that the filter keeps for itself, in every spelling: see `spoofing`."""
+    """A header that the filter keeps for itself, in every spelling: see `Headers.discard_lookalikes`."""
     for spelling in (name, name.replace("_", "-")):
         if header_name(spelling).startswith("x-envoy-"):
             raise ValueError(f"header {name!r} is reserved by Envoy: choose one that does not begin with x-envoy-")

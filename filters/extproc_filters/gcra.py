@@ -12,7 +12,7 @@ so nothing is ever rounded and exactly `burst` requests fit into one moment.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from extproc_filters.rate import Rate
@@ -22,50 +22,64 @@ __all__ = ["Decision", "Gcra"]
 _MICROSECONDS = 1_000_000
 
 
-class Decision(NamedTuple):
+class Decision:
     """What came of one request.
 
     Attributes:
         allowed: it is within the limit.
-        remaining: how many more would be, right now.
-        wait: seconds, rounded up and at least 1, until the quota is whole again; or when none is left, until one is.
+        tat: the theoretical arrival time to be kept.
     """
 
-    allowed: bool
-    remaining: int
-    wait: int
+    __slots__ = ("_gcra", "_now", "allowed", "tat")
+
+    def __init__(self, gcra: Gcra, now: int, tat: int, *, allowed: bool) -> None:
+        self._gcra = gcra
+        self._now = now
+        self.tat = tat
+        self.allowed = allowed
+
+    @property
+    def remaining(self) -> int:
+        """How many more requests would be within the limit, right now."""
+        return (self._now + self._gcra.tolerance - self.tat) // self._gcra.interval
+
+    @property
+    def wait(self) -> int:
+        """Seconds, rounded up and at least 1, until the quota is whole again; or when none is left, until one is."""
+        gcra, now = self._gcra, self._now
+        span = self.tat - now if self.remaining else self.tat + gcra.interval - now - gcra.tolerance
+        return max(1, -(-span // gcra.second))
 
 
 class Gcra:
-    """The algorithm with its numbers; it keeps no state."""
+    """The algorithm with its numbers, in the units above; it keeps no state.
 
-    __slots__ = ("_count", "_interval", "_second", "_tolerance")
+    Attributes:
+        second: one second.
+        interval: what a request uses up.
+        tolerance: what may be used up at once.
+    """
+
+    __slots__ = ("_count", "interval", "second", "tolerance")
 
     def __init__(self, rate: Rate, burst: int) -> None:
         """Admits `burst` at once, and in the long run `rate`."""
         self._count = rate.count
-        self._second = rate.count * _MICROSECONDS
-        self._interval = rate.seconds * _MICROSECONDS
-        self._tolerance = self._interval * burst
+        self.second = rate.count * _MICROSECONDS
+        self.interval = rate.seconds * _MICROSECONDS
+        self.tolerance = self.interval * burst
 
     def moment(self, now: float) -> int:
         """`now`, in seconds since the epoch, in our units."""
         return round(now * _MICROSECONDS) * self._count
 
-    def decide(self, tat: int, now: int) -> tuple[Decision, int]:
-        """Decides on a request at `now`; the TAT to be kept comes back, unchanged for a request that was refused.
+    def decide(self, tat: int, now: int) -> Decision:
+        """Decides on a request at `now`, given the TAT that was kept; it stays for a request that is refused.
 
         A TAT further ahead than any request can have brought it means that the clock was set back. It is then taken for
         the furthest there can be: nothing is left of the quota, but it fills up from now on as ever.
         """
-        horizon = now + self._tolerance
-        tat = min(max(tat, now), horizon)
-        after = tat + self._interval
-        if after > horizon:
-            return Decision(allowed=False, remaining=0, wait=self._seconds(after - horizon)), tat
-        remaining = (horizon - after) // self._interval
-        wait = after - now if remaining else after + self._interval - horizon
-        return Decision(allowed=True, remaining=remaining, wait=self._seconds(wait)), after
-
-    def _seconds(self, span: int) -> int:
-        return max(1, -(-span // self._second))
+        horizon = now + self.tolerance
+        tat = now if tat < now else min(tat, horizon)
+        after = tat + self.interval
+        return Decision(self, now, tat, allowed=False) if after > horizon else Decision(self, now, after, allowed=True)

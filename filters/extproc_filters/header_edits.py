@@ -107,14 +107,15 @@ class HeaderEdits(BaseModel):
     def edit(self, headers: Headers, exchange: Exchange) -> None:
         """Makes the edits."""
         to_set = _rendered(self._to_set, exchange)
-        to_append = _rendered(self._to_append, exchange)
-        to_add = _rendered(self._to_add, exchange)
-        self._remove(headers)
+        to_append = _rendered(self._to_append, exchange) if self.append else ()
+        to_add = _rendered(self._to_add, exchange) if self.add_if_absent else ()
+        if self.remove:
+            self._remove(headers)
         if self.rename:
             _rename(headers, self.rename)
         for name, value in to_set:
             if value is None:
-                headers.pop(name, None)
+                headers.discard(name)
             else:
                 headers[name] = value
         for name, value in to_append:
@@ -127,7 +128,7 @@ class HeaderEdits(BaseModel):
     def _remove(self, headers: Headers) -> None:
         for name in self.remove:
             if "*" not in name:
-                headers.pop(name, None)
+                headers.discard(name)
         for matches in self._globs:
             for name in [name for name in headers if matches(name)]:
                 with suppress(HeaderError):  # a glob cannot know what frames the message: that stays
@@ -154,9 +155,9 @@ def _rename(headers: Headers, names: Mapping[str, str]) -> None:
     """All at once, so that two headers can change places."""
     moved = {new: headers.get_all(old) for old, new in names.items() if old in headers}
     for old in names:
-        headers.pop(old, None)
+        headers.discard(old)
     for new, values in moved.items():
-        headers.pop(new, None)
+        headers.discard(new)
         for value in filter(can_stand, values):
             headers.add(new, value)
 

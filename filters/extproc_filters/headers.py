@@ -49,7 +49,7 @@ class RequestEdits(HeaderEdits):
     def edit_request(self, exchange: Exchange) -> None:
         """Makes the edits."""
         request = exchange.request
-        target = self._rewritten(request)
+        target = self._rewritten(request) if self.rewrite_path else None
         self.edit(request.headers, exchange)
         if target is not None:
             request.target = target
@@ -57,7 +57,7 @@ class RequestEdits(HeaderEdits):
             request.host = self.host
 
     def _rewritten(self, request: Request) -> str | None:
-        if self.rewrite_path and not request.path.startswith("/"):  # the "*" of OPTIONS, or CONNECT, which has none
+        if not request.path.startswith("/"):  # the "*" of OPTIONS, or CONNECT, which has none
             return None
         for rule in self.rewrite_path:
             target = rule.apply(request.target)

@@ -203,6 +203,9 @@ def _hashed(parts: list[str | None]) -> bytes:
     """A key of fixed length that holds no secret; lengths keep ``a, bc`` apart from ``ab, c``."""
     text = b""
     for part in parts:
-        raw = b"" if part is None else part.encode("utf-8", "surrogatepass")
-        text += b"-" if part is None else b"%d:%b" % (len(raw), raw)
+        if part is None:
+            text += b"-"
+        else:
+            raw = part.encode("utf-8", "surrogatepass")
+            text += b"%d:%b" % (len(raw), raw)
     return blake2b(text, digest_size=16).digest()

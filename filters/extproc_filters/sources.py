@@ -30,7 +30,7 @@ class HeaderSource:
 
     def remove(self, request: Request) -> None:
         """Removes every occurrence."""
-        request.headers.pop(self.name, None)
+        request.headers.discard(self.name)
 
 
 @dataclass(frozen=True, slots=True)
