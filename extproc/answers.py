@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from extproc.guard import FRAMING
 from extproc.messages import Continue, HeaderEdit, Immediate, Piece
-from extproc.mutation import header_mutation, plain_mutation
+from extproc.mutation import header_mutation
 from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
     elif body is not None:
         _frame(fields, body)
     elif not (metadata or typed or mode):
-        plain = plain_mutation(before, fields._items)
+        plain = fields._plain_mutation()
         if plain is not None:
             known = _edited if sum([len(value) for _, value in plain[0]]) < _LONGEST_KEPT else _edited.__wrapped__
             return known(phase, *plain, clear_route_cache)

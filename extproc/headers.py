@@ -33,7 +33,7 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_repeats", "_sealed", "_values")
+    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_plain", "_repeats", "_sealed", "_values", "_was")
 
     def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
@@ -49,6 +49,8 @@ class Headers(MutableMapping[str, str]):
         self._allowed: frozenset[str] = frozenset()
         self._values: dict[str, bytes] | None = None  # `_items` by name, once somebody has asked for one
         self._repeats = False  # a name occurs twice in them: `_values` holds its last value only
+        self._plain = True  # since `_rebase`, no name has occurred twice
+        self._was: dict[str, bytes | None] = {}  # while that is so, what was edited, as it was
 
     # Reading
 
@@ -117,6 +119,7 @@ class Headers(MutableMapping[str, str]):
         if values is None:
             values = self._values = dict(self._items)
             self._repeats = len(values) < len(self._items)
+            self._plain = self._plain and not self._repeats
         return values
 
     # Editing
@@ -128,11 +131,17 @@ class Headers(MutableMapping[str, str]):
             HeaderError: the name or the value must not go out.
             PhaseError: the headers have left already.
         """
-        self._put(self._writable(name), check_value(name, value))
+        key = check_name(name)
+        if self._sealed or key.startswith("x-envoy-"):
+            self._check_edit(key)
+        self._put(key, check_value(name, value))
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
-        self._append(self._writable(name), check_value(name, value))
+        key = check_name(name)
+        if self._sealed or key.startswith("x-envoy-"):
+            self._check_edit(key)
+        self._append(key, check_value(name, value))
 
     def __delitem__(self, name: str) -> None:
         """Removes every occurrence.
@@ -162,12 +171,6 @@ class Headers(MutableMapping[str, str]):
             self._drop(self._removable(item))
         return bool(found)
 
-    def _writable(self, name: str) -> str:
-        key = check_name(name)
-        if self._sealed or key.startswith("x-envoy-"):
-            self._check_edit(key)
-        return key
-
     def _removable(self, name: str) -> str:
         key = _removable(name)
         if self._sealed or key.startswith("x-envoy-"):
@@ -185,33 +188,38 @@ class Headers(MutableMapping[str, str]):
             )
 
     def _append(self, key: str, raw: bytes) -> None:
-        values = self._values or self._index()
-        self._repeats = self._repeats or key in values
-        values[key] = raw
+        if key not in (self._values or self._index()):
+            self._put(key, raw)
+            return
+        self._repeats, self._plain, self._values = True, False, None
         self._own().append((key, raw))
         self._at_most += len(key) + len(raw)
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
         values = self._values or self._index()
-        if key not in values:
-            values[key] = raw
-            self._own().append((key, raw))
+        items = self._items if self._owned else self._own()
+        self._at_most += len(key) + len(raw)
+        had = values.get(key)
+        if had is None:
+            self._was[key] = self._was.pop(key, None)  # in the order in which they stand
+            items.append((key, raw))
         else:
-            items = self._own()
+            self._was.setdefault(key, had)
             at = next(index for index, item in enumerate(items) if item[0] == key)
             items[at] = (key, raw)
-            values[key] = raw
             if self._repeats:
                 items[at + 1 :] = [item for item in items[at + 1 :] if item[0] != key]
                 self._values = None
-        self._at_most += len(key) + len(raw)
+        values[key] = raw
 
     def _drop(self, key: str) -> bool:
         """Removes every occurrence; whether there was one."""
         values = self._values or self._index()
-        if values.pop(key, None) is None:
+        had = values.pop(key, None)
+        if had is None:
             return False
+        self._was.setdefault(key, had)
         self._items = [item for item in self._items if item[0] != key]
         self._owned = True
         if self._repeats:
@@ -226,6 +234,27 @@ class Headers(MutableMapping[str, str]):
         return self._items
 
     # For the exchange machine
+
+    def _rebase(self) -> RawHeaders:
+        """The items; edits count from here on."""
+        self._plain, self._was = not self._repeats, {}
+        return self._snapshot()
+
+    def _plain_mutation(self) -> tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]] | None:
+        """What to set and what to remove to have the same edits made elsewhere; None: a name occurs, or did, twice."""
+        values = self._values or self._index()
+        if not self._plain:
+            return None
+        edits: list[tuple[str, bytes]] = []
+        removals: list[str] = []
+        for name, had in self._was.items():
+            value = values.get(name)
+            if value is None:
+                if had is not None:
+                    removals.append(name)
+            elif value != had:
+                edits.append((name, value))
+        return tuple(edits), tuple(removals)
 
     def _snapshot(self) -> RawHeaders:
         self._owned = False

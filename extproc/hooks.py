@@ -80,6 +80,7 @@ def resume(exchange: Exchange, stage: Stage, queue: Iterator[Step], outcome: Ver
 def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict | Suspended:
     """Runs hooks as far as that goes without waiting: a plain function, for this is the hot path."""
     lane, side, fields = stage.lane, stage.side, stage.fields
+    limits = exchange._limits[stage.phase.direction]
     lane.phase = stage.phase
     for step in queue:
         link = step.link
@@ -94,7 +95,11 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         undo = (fields._items, side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
         try:
             result = step.hook(exchange)
-            if result is not None and not isinstance(result, Response) and inspect.isawaitable(result):
+            if result is None:
+                few = len(fields._items) <= limits.header_count and fields._at_most <= limits.header_bytes
+                if few and side._body is undo[1] and exchange._events is None:
+                    continue  # nothing that `_settle` has to look at
+            elif not isinstance(result, Response) and inspect.isawaitable(result):
                 return Suspended(step, result, undo)
             verdict = _settle(exchange, stage, step, result, undo)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (as in `resume`)

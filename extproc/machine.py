@@ -32,7 +32,7 @@ from extproc.reply import reply
 from extproc.terms import Terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from extproc.chain import Chain, Link, Step
     from extproc.driving import Steps
@@ -68,7 +68,6 @@ class ExchangeMachine:
     over = False
     _closed = False
     _protocol: Protocol | None = None
-    _modes: Mapping[Direction, BodyMode] = {}
 
     def __init__(self, chain: Chain, exchange_id: str, terms: Terms | None = None, **options: Any) -> None:
         """Begins an exchange.
@@ -138,7 +137,13 @@ class ExchangeMachine:
         if lane is None:
             lane = self._lanes[direction] = Lane()
         lane.emit = emit
-        self._note(message, lane)
+        lane.phase = phase
+        self.exchange._lane = lane
+        terms, timeout = self._terms, self._chain.timeout
+        lane.now = terms.clock.time()
+        lane.deadline = terms.clock.monotonic() + (timeout if terms.timing is None else terms.timing.budget(timeout))
+        lane.extended = False
+        self._note(message)
         last, lane.last = lane.last, phase
         if last is not None and not can_follow(last, phase, self._mode(direction)):
             _logger.error("exchange %s: %s came twice or too late", self.exchange.id, phase.value)
@@ -165,7 +170,7 @@ class ExchangeMachine:
         if outcome is not None or self._chain.steps[_BODY_OF[phase.direction]]:
             return self._pending(self._on_headers(stage, queue, outcome), lane)
         self._go_on(stage, self._replacement(stage))
-        side._seal(_GONE)
+        side._headers._sealed = side._body_sealed = _GONE
         if self._chain.ends_with_request_headers:
             self._leave_early()
         return None
@@ -216,16 +221,9 @@ class ExchangeMachine:
 
     # Messages
 
-    def _note(self, message: Message, lane: Lane) -> None:
+    def _note(self, message: Message) -> None:
         """Keeps what a message says beside its phase."""
         exchange = self.exchange
-        exchange._lane = lane
-        lane.phase = message.phase
-        terms = self._terms
-        lane.now = terms.clock.time()
-        timeout = self._chain.timeout
-        lane.deadline = terms.clock.monotonic() + (timeout if terms.timing is None else terms.timing.budget(timeout))
-        lane.extended = False
         if message.attributes:
             exchange.attributes.update(message.attributes)
         if message.metadata or message.typed_metadata:
@@ -234,9 +232,8 @@ class ExchangeMachine:
             exchange.watched = True
         elif message.protocol is not None:
             self._protocol = protocol = message.protocol
-            self._modes = {Direction.REQUEST: protocol.request_body, Direction.RESPONSE: protocol.response_body}
-            timing = self._terms.timing
-            if timing is not None and not any(FLOWS[mode].carried for mode in self._modes.values()):
+            timing, flows = self._terms.timing, (FLOWS[protocol.request_body], FLOWS[protocol.response_body])
+            if timing is not None and not any(flow.carried for flow in flows):
                 exchange._more_time = timing.more(self._chain.timeout)  # where we carry a body, there is no timer
 
     def _on_headers(self, stage: Stage, queue: Iterator[Step], outcome: Verdict | Suspended) -> Steps[None]:
@@ -279,7 +276,7 @@ class ExchangeMachine:
             return  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers
         if lane.held is None:
-            stage = Stage(lane, phase, rule, side, fields, fields._snapshot(), message.body)
+            stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
         else:
             stage = lane.held.in_phase(phase)
         verdict = self._admit(stage) if unseen else None
@@ -346,7 +343,7 @@ class ExchangeMachine:
         elif not flow.whole:
             fields = stage.side._headers
             rule = RULES[phase, self._mode(phase.direction)]
-            body = Stage(lane, phase, rule, stage.side, fields, fields._snapshot(), None)
+            body = Stage(lane, phase, rule, stage.side, fields, fields._rebase(), None)
         _open(body)
         verdict = yield from pipeline.push(body, b"", end=True)
         out = pipeline.take()
@@ -378,8 +375,10 @@ class ExchangeMachine:
         """How Envoy sends this direction's body; an Envoy that does not say is taken to do what the chain asks."""
         if self.exchange.watched:
             return BodyMode.FULL_DUPLEX_STREAMED  # it comes in pieces, and nobody waits for anything
-        wanted = BodyMode.BUFFERED if self._chain.steps[_BODY_OF[direction]] else BodyMode.NONE
-        return self._modes.get(direction, wanted)
+        protocol = self._protocol
+        if protocol is None:
+            return BodyMode.BUFFERED if self._chain.steps[_BODY_OF[direction]] else BodyMode.NONE
+        return protocol.request_body if direction is Direction.REQUEST else protocol.response_body
 
     def _flow(self, direction: Direction) -> Flow:
         return FLOWS[self._mode(direction)]
@@ -447,6 +446,8 @@ class ExchangeMachine:
 
     def _replacement(self, stage: Stage) -> bytes | None:
         """What has to take the place of the body that Envoy has; None: nothing."""
+        if stage.side._body is stage.body and stage.phase is Phase.REQUEST_HEADERS:
+            return None
         body = new_body(self.exchange, stage)
         if body is not None and stage.phase.part is Part.HEADERS:
             stage.lane.replaced = True
@@ -458,7 +459,10 @@ class ExchangeMachine:
         if stage.phase.direction is Direction.RESPONSE:
             held = stage.phase.part is Part.HEADERS and stage.body is None and self._flow(Direction.RESPONSE).whole
             self.exchange._response_begun = not held
-        self._give(lane, going_on(stage, body, self._mode_change(stage) if self._terms.change_modes else None))
+        fewer = self._terms.change_modes and (self.exchange._off or lane.unwanted)
+        answer = going_on(stage, body, self._mode_change(stage) if fewer else None)
+        if not self.exchange.watched:
+            lane.emit(answer)
         if lane.clear_route_cache or lane.emitted or lane.typed:
             lane.clear_route_cache = False
             lane.emitted, lane.typed = {}, {}
@@ -466,14 +470,13 @@ class ExchangeMachine:
     def _mode_change(self, stage: Stage) -> ModeChange | None:
         """What Envoy need not ask about any more; told with the answer to headers, the one place where it listens."""
         protocol = self._protocol
-        nobody_left = not (self.exchange._off or stage.lane.unwanted)
-        if nobody_left or protocol is None or stage.phase.part is not Part.HEADERS or not can_change(protocol):
+        if protocol is None or stage.phase.part is not Part.HEADERS or not can_change(protocol):
             return None
         return fewer_phases(self.exchange, self._lanes, protocol)
 
     def _reply(self, link: Link, response: Response, stage: Stage) -> Steps[Immediate | Abort | None]:
         """Ends the exchange with a filter's response."""
-        modes = set(self._modes.values()) or {self._mode(Direction.REQUEST)}
+        modes = {self._mode(direction) for direction in Direction}
         in_pieces = stage.phase is Phase.REQUEST_HEADERS and modes <= REPLY_IN_PIECES and stage.lane.held is None
         told = yield from reply(self.exchange, stage.lane, link, response, budget=self._budget, in_pieces=in_pieces)
         if isinstance(told, Abort):
@@ -489,7 +492,7 @@ class ExchangeMachine:
         """
         protocol = self._protocol
         if protocol is not None and protocol.request_body is protocol.response_body is BodyMode.NONE:
-            self.over = self.over or self.events is None  # a recorder wants to see the whole of it
+            self.over = self.over or self.exchange._events is None  # a recorder wants to see the whole of it
 
 
 def _drop(_: Output) -> None:

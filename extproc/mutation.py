@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 from extproc.messages import HeaderEdit, RawHeaders
 
-__all__ = ["PlainMutation", "header_mutation", "plain_mutation"]
+__all__ = ["header_mutation"]
 
-PlainMutation: TypeAlias = tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]]
-"""What to set, in place of what there is, and what to remove."""
+_NONE: tuple[tuple[HeaderEdit, ...], tuple[str, ...]] = ((), ())
 
 
 def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[HeaderEdit, ...], tuple[str, ...]]:
@@ -19,9 +16,8 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
     all occurrences at once. Adding, overwriting and "only if absent" are settled here, from what we have seen, because
     Envoy's ext_proc ignores ``append_action``.
     """
-    plain = plain_mutation(before, after)
-    if plain is not None:
-        return tuple(HeaderEdit(name, value) for name, value in plain[0]), plain[1]
+    if before is after:
+        return _NONE
     if after[: len(before)] == before:
         return _additions(before, after[len(before) :]), ()
     touched = _touched(before, after)
@@ -35,18 +31,6 @@ def header_mutation(before: RawHeaders, after: RawHeaders) -> tuple[tuple[Header
         kept = len(had) if values[: len(had)] == had else 0
         edits += [HeaderEdit(name, value, append=kept + i > 0) for i, value in enumerate(values[kept:])]
     return tuple(edits), tuple(name for name in old if name not in new)
-
-
-def plain_mutation(before: RawHeaders, after: RawHeaders) -> PlainMutation | None:
-    """The same where no name occurs twice, as nearly always: nothing has to be appended. None: one does."""
-    old = dict(before)
-    if len(old) < len(before):
-        return None
-    edits = tuple([item for item in after if old.get(item[0]) != item[1]])
-    new = dict(after)
-    if len(new) < len(after):
-        return None
-    return edits, tuple([name for name in old if name not in new]) if len(new) < len(old) + len(edits) else ()
 
 
 def _additions(before: RawHeaders, added: RawHeaders) -> tuple[HeaderEdit, ...]:

@@ -94,10 +94,14 @@ def _copied(side: Any) -> Any:
 
 def _copied_headers(headers: Headers) -> Headers:
     headers._snapshot()  # so that the first edit of either of them copies the list
-    return copy.copy(headers)
+    twin = copy.copy(headers)
+    twin._values = None
+    twin._was = dict(headers._was)
+    return twin
 
 
 def _take(mine: Headers, theirs: Headers) -> None:
     if theirs._items is not mine._items:
         mine._restore(theirs._snapshot())
+        mine._was, mine._plain = theirs._was, theirs._plain
         mine._at_most = theirs._at_most

@@ -228,6 +228,34 @@ def test_a_hook_that_was_given_up_cannot_touch_the_exchange(what: str, gave_up: 
     assert (gate.error is not None) == (what in EVERYTHING)
 
 
+def test_what_a_hook_edited_before_it_was_given_up_is_seen_by_nobody() -> None:
+    gate = Gate()
+
+    def edit_and_stay(exchange: Exchange) -> Any:
+        exchange.request.headers["x-early"] = "1"
+        del exchange.request.headers["x-sent"]
+        return gate(exchange)
+
+    def look(exchange: Exchange) -> None:
+        seen.append(dict(exchange.request.headers))
+
+    def read(exchange: Exchange) -> None:
+        assert "x-sent" in exchange.request.headers
+
+    seen: list[dict[str, str]] = []
+
+    async def talk() -> list[Any]:
+        slow = offloaded(edit_and_stay, on_error="skip", timeout=SHORT)
+        chain = Chain([acting(on_request_headers=read), slow, acting(on_request_headers=look)], timeout=A_LONG_TIME)
+        _, answers = await exchange_of(chain, request(("x-sent", b"1")))
+        gate.go_on.set()
+        await chain.stop()
+        return answers
+
+    answers = asyncio.run(talk())
+    assert (seen, answers) == ([{"x-sent": "1"}], [UNCHANGED[Phase.REQUEST_HEADERS]])
+
+
 def test_a_hook_over_its_time_is_denied_and_its_return_is_logged(gave_up: Callable[[], list[str]]) -> None:
     gate = Gate(lambda exchange: Response(200, "too late"))
 

@@ -21,7 +21,7 @@ from extproc.driving import go_on
 from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
-from extproc.messages import Abort, ReplyBody
+from extproc.messages import Abort, Continue, ReplyBody
 from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
@@ -164,7 +164,7 @@ class Session:
         if message is None:
             self._stream.consumed(size)
             return
-        lane = self._busy.get(message.phase.direction)
+        lane = self._busy.get(message.phase.direction) if self._busy else None
         if lane is not None:
             lane.queue.append((message, size))
         elif self._take(message, size) and self._finished:
@@ -263,7 +263,8 @@ class Session:
             except Exception as error:  # noqa: BLE001 (a broken observer is no reason to fail an exchange)
                 self._blind(error)
         if self._machine.over and not self.over:
-            self._end("OK", "")
+            self.over = True
+            self._stream.end("OK", "")
         if self.over:
             self._leave()
 
@@ -278,6 +279,9 @@ class Session:
     def _emit(self, answer: Output) -> Awaitable[None] | None:
         """Sends an answer; gives what to wait for before another piece of a reply is sent."""
         if self.over:
+            return None
+        if isinstance(answer, Continue):
+            self._stream.send(answer.encoded[0] if answer.encoded else encode(answer))
             return None
         if isinstance(answer, Abort):
             self._end(answer.code, answer.reason)
@@ -330,7 +334,8 @@ class Session:
         self._completing = True
         if not self._service.chain.completions:
             self._machine.end()
-            self._completed()
+            if self._watch is not None:
+                self._completed()
             return
         steps = self._machine.finish()
         try:
@@ -379,5 +384,4 @@ class _Lane:
 
 def _exchange_ids() -> Iterator[str]:
     """Ids that are unique across processes, and cheap: a random prefix and a count."""
-    prefix = secrets.token_hex(5)
-    return (f"{prefix}-{number}" for number in itertools.count(1))
+    return map(f"{secrets.token_hex(5)}-%d".__mod__, itertools.count(1))
