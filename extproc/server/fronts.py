@@ -83,6 +83,22 @@ class Front(Protocol):
         """Reports unhealthy, lets exchanges finish, stops the chain."""
         ...
 
+    def totals(self) -> dict[str, int]:
+        """What there was so far.
+
+        ``exchanges`` that have begun, ``stalls`` of the event loop, ``bodies_refused`` for want of room. The native
+        front also counts what peers did wrong: see its `counters`.
+        """
+        ...
+
+    def gauges(self) -> dict[str, int]:
+        """What there is just now.
+
+        Open ``streams``, ``body_bytes`` that are held because a filter wants a body whole, ``hooks_given_up`` that
+        still run in their threads. The native front has more.
+        """
+        ...
+
 
 def new_front(
     chain: Chain,

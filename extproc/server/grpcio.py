@@ -53,6 +53,7 @@ class GrpcioFront:
         self.addresses = check_addresses(listen)
         self._options = options
         self._service = Service(chain, options)
+        self._streams = 0
         self._health = health.HealthServicer()
         self._certificates = None if options.tls is None else Certificates(options.tls)
         self._exits = AsyncExitStack()
@@ -84,6 +85,14 @@ class GrpcioFront:
     ) -> None:
         """Reports unhealthy, lets exchanges finish, stops listening, stops the chain."""
         await self._exits.aclose()
+
+    def totals(self) -> dict[str, int]:
+        """What there was so far; what peers did wrong, gRPC's library keeps to itself."""
+        return self._service.totals()
+
+    def gauges(self) -> dict[str, int]:
+        """What there is just now."""
+        return {"streams": self._streams, **self._service.gauges()}
 
     async def _drain(self) -> None:
         await self._health.enter_graceful_shutdown()
@@ -133,12 +142,14 @@ class GrpcioFront:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "extproc.client_name")
         stream = _Stream()
         session = self._service.open(stream)
+        self._streams += 1
         try:
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(_read(session, stream, context))
                 code, reason = await stream.write_to(context)
                 reading.cancel()
         finally:
+            self._streams -= 1
             session.cancel()
         if code != "OK":
             await context.abort(grpc.StatusCode[code], reason)

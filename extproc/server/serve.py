@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from extproc.server.fronts import DEFAULT_FRONT, DEFAULT_OPTIONS, new_front
+from extproc.server.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ async def serve(
 ) -> None:
     """Serves `chain` until SIGTERM or SIGINT, then drains: unhealthy first, then no new streams, then the rest.
 
+    What it has counted it logs once a minute, if there is anything new, and at the end.
+
     Args:
         chain: the filters.
         listen: addresses, as `new_front` takes them.
@@ -45,7 +48,9 @@ async def serve(
     async with new_front(chain, listen, options, front=front) as entered:
         _spare_the_collector()
         on_ready(entered.addresses)
-        await stop.wait()
+        report = Report(entered)
+        await report.until(stop)
+    report.log()  # once more, with what was under way
 
 
 def _spare_the_collector() -> None:

@@ -69,13 +69,10 @@ class Service:
     Attributes:
         bodies: the memory that bodies take right now.
         watchdog: to be entered by the front, on its event loop.
+        exchanges: how many have begun.
     """
 
-    def __init__(
-        self,
-        chain: Chain,
-        options: FrontOptions = DEFAULT_OPTIONS,
-    ) -> None:
+    def __init__(self, chain: Chain, options: FrontOptions = DEFAULT_OPTIONS) -> None:
         """Takes what sessions share.
 
         Args:
@@ -97,11 +94,21 @@ class Service:
             timing=bounds.timing,
         )
         self.watchdog = LoopWatchdog(bounds.stall, self.terms.clock)
+        self.exchanges = 0
         self._running: dict[asyncio.Task[None], Session] = {}
 
     def open(self, stream: Stream) -> Session:
         """A stream begins."""
+        self.exchanges += 1
         return Session(self, stream)
+
+    def totals(self) -> dict[str, int]:
+        """What sessions have come to so far, as `Front.totals` has it."""
+        return {"exchanges": self.exchanges, "stalls": self.watchdog.stalls, "bodies_refused": self.bodies.refused}
+
+    def gauges(self) -> dict[str, int]:
+        """What sessions hold just now, as `Front.gauges` has it."""
+        return {"body_bytes": self.bodies.held, "hooks_given_up": self.chain.threads.given_up}
 
     async def aclose(self) -> None:
         """Cancels the hooks that are still running, and waits until every exchange has completed."""

@@ -98,13 +98,18 @@ class NativeFront:
         """Reports unhealthy, stops listening, lets exchanges finish, stops the chain."""
         await self._exits.aclose()
 
+    def totals(self) -> dict[str, int]:
+        """What there was so far: as with every front, and `counters`."""
+        return {**self._service.totals(), **self.counters}
+
     def gauges(self) -> dict[str, int]:
-        """What there is just now: ``connections``, ``streams``, and ``buffered_bytes`` in both directions."""
+        """What there is just now: as with every front, and ``buffered_bytes``: of frames, in both directions."""
         connections = [protocol.connection for protocol in self._protocols]
         return {
             "connections": len(connections),
             "streams": sum(len(connection.streams) for connection in connections),
             "buffered_bytes": sum(connection.buffered() for connection in connections),
+            **self._service.gauges(),
         }
 
     async def _bind(self, address: str, exits: AsyncExitStack) -> str:

@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 async def test_clients_that_break_off_at_random_leave_nothing_behind() -> None:
     left = await abort_at_random(3000)
-    assert (left.gauges, left.objects, left.tasks) == ({"connections": 0, "streams": 0, "buffered_bytes": 0}, 0, 0)
+    assert (set(left.gauges.values()), left.objects, left.tasks) == ({0}, 0, 0)
 
 
 def test_ten_thousand_idle_streams_cost_less_than_20_kb_each() -> None:
