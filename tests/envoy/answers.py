@@ -97,7 +97,9 @@ def answer_now(
     return response
 
 
-def stream(phase: Phase, body: bytes = b"", *, end: bool = False, without_message: bool = False) -> ProcessingResponse:
+def stream(
+    phase: Phase, body: bytes = b"", *, end: bool = False, without_message: bool = False, drained: bool = False
+) -> ProcessingResponse:
     """A piece of the new body, as FULL_DUPLEX_STREAMED and GRPC want it."""
     response = ProcessingResponse()
     piece = getattr(response, phase.value).response.body_mutation.streamed_response
@@ -105,6 +107,7 @@ def stream(phase: Phase, body: bytes = b"", *, end: bool = False, without_messag
     piece.body = body
     piece.end_of_stream = end
     piece.end_of_stream_without_message = without_message
+    piece.drain_complete = drained
     return response
 
 
@@ -122,6 +125,8 @@ def beside(
     typed_metadata: Mapping[str, AnyMessage] | None = None,
     drain_requests: bool = False,
     drain_responses: bool = False,
+    drain: bool = False,
+    window: tuple[int, int] | None = None,
 ) -> ProcessingResponse:
     """The answer, with what stands beside answers; see the proto."""
     if mode is not None:
@@ -138,6 +143,10 @@ def beside(
         response.typed_dynamic_metadata[namespace].CopyFrom(value)
     response.request_drain_requests = drain_requests
     response.request_drain_responses = drain_responses
+    response.request_drain = drain
+    if window is not None:
+        update = response.server_window_update
+        update.window_increment_downstream_to_sidestream, update.window_increment_upstream_to_sidestream = window
     return response
 
 

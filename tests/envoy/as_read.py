@@ -7,7 +7,9 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from extproc.envoy.model import (
+    Close,
     HeaderMode,
+    Lost,
     ModeOverride,
     Reply,
     Said,
@@ -17,7 +19,7 @@ from extproc.envoy.model import (
     StreamedTrailers,
     Unhandled,
 )
-from extproc.messages import Continue, HeaderEdit, Immediate, RawHeaders
+from extproc.messages import Abort, Continue, HeaderEdit, Immediate, RawHeaders
 from extproc.phases import BodyMode, Part, Phase
 from extproc.wire.ext_proc_pb2 import (
     CommonResponse,
@@ -27,12 +29,11 @@ from extproc.wire.ext_proc_pb2 import (
     ProcessingResponse,
     StreamedImmediateResponse,
 )
-from tests.envoy.raw_processor import Action
 
 __all__ = ["as_read"]
 
 
-def as_read(action: Action) -> Reply:
+def as_read(action: ProcessingResponse | bytes | Abort | Close | Lost) -> Reply:
     """An action as the model takes it."""
     if isinstance(action, bytes):
         action = ProcessingResponse.FromString(action)

@@ -26,21 +26,22 @@ from extproc.envoy.plain_http import split_address
 from extproc.messages import RawHeaders
 from tests.envoy.received import COMPLETE, RESET, Data, Part, Received, Stir
 
-__all__ = ["Http2Client", "Http2Link", "Http2Upstream", "exchange"]
+__all__ = ["LARGEST_WINDOW", "Http2Client", "Http2Link", "Http2Upstream", "exchange"]
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEADER = 9
 _FRAME_BYTES = 16 * 1024
-_LARGEST_WINDOW = 2**31 - 1
+LARGEST_WINDOW = 2**31 - 1
 _FIRST_WINDOW = 65535
 _REPLENISH = 2**24
 
 
 class Http2Link(asyncio.Protocol):
-    """One end of a connection. It opens its own windows wide, and minds the other end's."""
+    """One end of a connection. It opens its own windows wide, unless it is told not to, and minds the other end's."""
 
-    def __init__(self, *, client: bool, stir: Stir) -> None:
+    def __init__(self, *, client: bool, stir: Stir, window: int = LARGEST_WINDOW) -> None:
         self._client = client
+        self._own_window = window
         self._stir = stir
         self._transport: asyncio.Transport | None = None
         self._buffer = b"" if client else None
@@ -48,7 +49,7 @@ class Http2Link(asyncio.Protocol):
         self._early = b""
         self._outbox = b""
         self._encoder = hpack.Encoder()
-        self._decoder = hpack.Decoder(max_header_list_size=_LARGEST_WINDOW)
+        self._decoder = hpack.Decoder(max_header_list_size=LARGEST_WINDOW)
         self._block, self._block_ends = b"", False
         self._unreplenished = 0
         self._window = _FIRST_WINDOW
@@ -67,6 +68,10 @@ class Http2Link(asyncio.Protocol):
         pieces = _pieces(data)
         self._waiting += [(stream, piece, end and index == len(pieces) - 1) for index, piece in enumerate(pieces)]
         self._flush()
+
+    def widen(self, stream: int, by: int) -> None:
+        """Lets the other end send so many bytes more on a stream."""
+        self._write(WindowUpdateFrame(stream, window_increment=by))
 
     def leave(self) -> None:
         """Closes the connection, whatever is under way on it."""
@@ -94,8 +99,8 @@ class Http2Link(asyncio.Protocol):
         self._transport = transport
         if self._client:
             transport.write(_PREFACE)
-        self._write(SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: _LARGEST_WINDOW}))
-        self._write(WindowUpdateFrame(0, window_increment=_LARGEST_WINDOW - _FIRST_WINDOW))
+        self._write(SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: self._own_window}))
+        self._write(WindowUpdateFrame(0, window_increment=LARGEST_WINDOW - _FIRST_WINDOW))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stir()

@@ -31,6 +31,7 @@ PING = "ping"
 GIVEN: dict[str, dict[str, Any]] = {"given": {"who": "anna", "level": 3}, "secret": {"key": "k"}}
 """Dynamic metadata that is there before the processor is asked."""
 
+_COUNTED = [{"contains": ".ext_proc."}, {"contains": "_flow_control_"}]
 _READ_LIMIT = 1024 * 1024
 """With HTTP/2, all that this limits is how much Envoy reads at once; less, and it would cut frames into pieces."""
 _SMALLEST_WINDOW = 65535
@@ -93,7 +94,7 @@ def bootstrap(settings: Sequence[Setting], *, processor: str, second: str, upstr
     return json.dumps(
         {
             "admin": {"address": _address("127.0.0.1:0")},
-            "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [{"contains": ".ext_proc."}]}}},
+            "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": _COUNTED}}},
             "static_resources": {
                 "listeners": [_pinged(), *(_listener(f"l{index}", setting) for index, setting in enumerate(settings))],
                 "clusters": [

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from extproc.envoy.model import Close, Exchange, HttpMessage, PerRoute, over_http1
+from extproc.envoy.model import Close, Exchange, HttpMessage, Lost, PerRoute, over_http1
 from extproc.envoy.model.http2 import over_http2
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
@@ -15,22 +15,13 @@ from tests.envoy.codec import arriving
 from tests.envoy.listeners import NOBODY, TOLD
 from tests.envoy.observed import Moment, Observed
 from tests.envoy.play import play
-from tests.envoy.raw_processor import Action, Behaviour
+from tests.envoy.raw_processor import Action, Behaviour, Widen
 from tests.envoy.received import COMPLETE, RESET, UNDER_WAY, Head, Part, Received, Trailers
 from tests.envoy.scenario import Scenario
 
 __all__ = ["modelled"]
 
 _BODILESS = (b"204", b"304")
-_UNREACHABLE = Abort(
-    "UNAVAILABLE", "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"
-)
-"""What Envoy tells itself where nobody listens."""
-_BY_WHOM = (
-    "{via_upstream}",
-    "{upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}}",
-)
-"""How the details say that the processor has ended a stream, and that nobody has."""
 
 
 async def modelled(scenario: Scenario) -> Observed:
@@ -40,7 +31,7 @@ async def modelled(scenario: Scenario) -> Observed:
     outcome = stage.exchange.outcome()
     return Observed(
         moments=moments,
-        details=stage.details,
+        details=stage.exchange.details,
         cluster=_route(stage.exchange.rerouted or scenario.request),
         counters=outcome.counters,
         counters_second=stage.counters_second,
@@ -64,10 +55,6 @@ class _ModelStage:
         self._left = False
         self._unreached = False
         """The request was broken off in the go that sent it on, before there was a connection to the upstream."""
-
-    @property
-    def details(self) -> str:
-        return self.exchange.details.replace(*_BY_WHOM) if self._unreachable else self.exchange.details
 
     @property
     def reached(self) -> bool:
@@ -176,7 +163,7 @@ class _ModelStage:
             self.exchange.said.clear()
             for index, messages in told.items():
                 if self._unreachable and index == 0:
-                    self._answer([_UNREACHABLE], unsent=unsent)
+                    self._answer([Lost(refused=True)], unsent=unsent)
                 else:
                     self._answer(await self._processors[index].react(messages), index)
 
@@ -202,14 +189,16 @@ class _ModelStage:
         """A processor does something, all of it in one go."""
         exchange, request = self.exchange, self.exchange.request
         unsent = unsent or request.sent.headers is None
-        if exchange.filters[filter_].stream.is_open and any(isinstance(action, Abort | Close) for action in actions):
+        stream = exchange.filters[filter_].stream
+        if stream.is_open and any(isinstance(action, Abort | Close | Lost) for action in actions):
             self._processors[filter_].ended = True
-        exchange.answer([as_read(action) for action in actions], filter_)
+        exchange.answer([as_read(action) for action in actions if not isinstance(action, Widen)], filter_)
         if unsent and request.closed:
             self._unreached = True
-        on_their_way = [asked for asked in exchange.said if exchange.filters[asked.filter].stream.is_open]
-        exchange.said.clear()  # what was said in the same go as the end was not on its way yet
-        exchange.said.extend(on_their_way)
+        if not stream.is_open:  # what was said to it in the same go as the end was not on its way yet
+            on_their_way = [asked for asked in exchange.said if asked.filter != filter_]
+            exchange.said.clear()
+            exchange.said.extend(on_their_way)
 
 
 class _Processor:

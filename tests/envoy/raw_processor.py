@@ -12,17 +12,25 @@ from urllib.parse import quote
 
 import grpc
 
-from extproc.envoy.model import Close
+from extproc.envoy.model import Close, Lost
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Phase
 from extproc.wire import decode
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
-from tests.envoy.http2 import Http2Link
+from tests.envoy.http2 import LARGEST_WINDOW, Http2Link
 from tests.envoy.received import Stir
 
-__all__ = ["Action", "Behaviour", "RawProcessor", "unchanged"]
+__all__ = ["Action", "Behaviour", "RawProcessor", "Widen", "unchanged"]
 
-Action: TypeAlias = "ProcessingResponse | bytes | Abort | Close"
+
+@dataclass(frozen=True)
+class Widen:
+    """Lets Envoy send so many bytes more, in the sense of HTTP/2; only a processor with a narrow window need say it."""
+
+    by: int
+
+
+Action: TypeAlias = "ProcessingResponse | bytes | Abort | Close | Lost | Widen"
 """One thing that a processor does; bytes go out as they are, as a message."""
 
 Behaviour: TypeAlias = "Callable[[Message], Awaitable[Sequence[Action]]]"
@@ -38,6 +46,8 @@ class Call:
 
     headers: RawHeaders
     heard: list[Message] = field(default_factory=list[Message])
+    raw: list[bytes] = field(default_factory=list[bytes])
+    """The same, as it came."""
     data: bytes = b""
     answered: bool = False
     over: bool = False
@@ -52,8 +62,10 @@ class RawProcessor:
         calls: the streams that Envoy has opened since `play`.
     """
 
-    def __init__(self, stir: Stir = lambda: None) -> None:
+    def __init__(self, stir: Stir = lambda: None, window: int = LARGEST_WINDOW) -> None:
+        """Not yet listening; `window` is how many bytes of a stream Envoy may send before it is widened."""
         self.address = ""
+        self._window = window
         self.calls: list[Call] = []
         self._stir = stir
         self._behaviour: Behaviour | None = None
@@ -98,7 +110,7 @@ class RawProcessor:
             link.act(stream, call, actions)
 
     def _link(self) -> _Link:
-        link = _Link(self, self._stir)
+        link = _Link(self, self._stir, self._window)
         self._open.append(link)
         return link
 
@@ -116,8 +128,8 @@ class RawProcessor:
 class _Link(Http2Link):
     """A connection from Envoy."""
 
-    def __init__(self, processor: RawProcessor, stir: Stir) -> None:
-        super().__init__(client=False, stir=stir)
+    def __init__(self, processor: RawProcessor, stir: Stir, window: int) -> None:
+        super().__init__(client=False, stir=stir, window=window)
         self._processor = processor
         self._calls: dict[int, Call] = {}
 
@@ -126,7 +138,12 @@ class _Link(Http2Link):
         for action in actions:
             if call.over:
                 return
-            if isinstance(action, Abort | Close):
+            if isinstance(action, Widen):
+                self.widen(stream, action.by)
+            elif isinstance(action, Lost):
+                self.leave()
+                self.on_gone()
+            elif isinstance(action, Abort | Close):
                 call.over = True
                 self.send_headers(stream, _trailers(call, action), end=True)
             else:
@@ -147,7 +164,8 @@ class _Link(Http2Link):
             _, length = _PREFIX.unpack_from(call.data)
             if len(call.data) < _PREFIX.size + length:
                 break
-            message = decode(call.data[_PREFIX.size : _PREFIX.size + length])
+            call.raw.append(call.data[_PREFIX.size : _PREFIX.size + length])
+            message = decode(call.raw[-1])
             call.data = call.data[_PREFIX.size + length :]
             if message is not None:
                 call.heard.append(message)

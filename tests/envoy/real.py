@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from extproc.envoy.binary import RunningEnvoy
 from tests.envoy.http1 import Http1Client, Http1Upstream
-from tests.envoy.http2 import Http2Client, Http2Upstream
+from tests.envoy.http2 import LARGEST_WINDOW, Http2Client, Http2Upstream
 from tests.envoy.listeners import CLUSTERS, PING, Setting, bootstrap
 from tests.envoy.observed import Moment, Observed
 from tests.envoy.play import play
@@ -32,13 +32,19 @@ _PING = b"GET / HTTP/1.1\r\nhost: ping\r\n\r\n"
 class Real:
     """An Envoy and everybody who talks to it; one exchange at a time."""
 
-    def __init__(self, settings: Sequence[Setting]) -> None:
+    def __init__(self, settings: Sequence[Setting], *, window: int = LARGEST_WINDOW) -> None:
+        """Not yet running.
+
+        Args:
+            settings: a listener each.
+            window: how many bytes of a stream the processor takes before it says that it takes more.
+        """
         self._listeners = {setting: f"l{index}" for index, setting in enumerate(dict.fromkeys(settings))}
         self._counted: dict[str, dict[str, int]] = {}
         self._logged = 0
         self._exits = AsyncExitStack()
         self._stirred = 0
-        self.processor = RawProcessor(self._stir)
+        self.processor = RawProcessor(self._stir, window)
         self.second = RawProcessor(self._stir)
         self._upstreams: list[Http1Upstream | Http2Upstream] = []
 
@@ -89,6 +95,10 @@ class Real:
             metadata={name: value for name, value in logged["metadata"].items() if value is not None},
             calls=[_call(call.headers) for call in self.processor.calls],
         )
+
+    async def stat(self, name: str) -> int:
+        """One of Envoy's counters."""
+        return (await self._envoy.stats(name))[name]
 
     @property
     def upstream(self) -> Http1Upstream | Http2Upstream | None:

@@ -20,6 +20,13 @@ FAULTS: dict[str, str] = {
     "it ends with an error in a STREAMED body": "streamed-request_body-aborted-open-late",
     "it ends with an error in full duplex": "DuplexStreamedAbortedMidBody-open DuplexStreamedAbortedMidBody-shut",
     "it cannot be opened": "GetAndFailStreamWithInvalidServer GetAndFailStreamWithInvalidServer-open",
+    "it cannot be opened, in full duplex": (
+        "refused-full_duplex_streamed-shut-step-by-step refused-full_duplex_streamed-open-step-by-step"
+    ),
+    "the processor is killed": "killed-streamed-request_body-shut-late killed-streamed-request_body-open-late",
+    "the processor is killed in full duplex": (
+        "killed-full_duplex_streamed-request_body-open-late killed-full_duplex_streamed-pieces-unanswered-open"
+    ),
     "nothing is answered in time": "request_headers-answer-missing-shut request_headers-answer-missing-open",
     "one of two in a row ends with an error": "two-filters-request_body-aborted-shut-first",
     "one of two in a row says no": "two-filters-request_headers-immediate-shut-second",
@@ -31,6 +38,7 @@ FAULTS: dict[str, str] = {
     "an answer of a kind that is not known": "an-answer-of-a-kind-that-nobody-knows",
     "more time, with and without max_message_timeout": "more-time more-time-not-allowed",
     "more time twice, too little, too much": "more-time-twice more-time-too-little more-time-too-much",
+    "a drain, a window update": "drain-both-full-duplex-streamed-always window-alone-shut",
     "an override of one body mode only": "ModeOverrideAllowed-skip-response",
     "an override that is not allowed": "ModeOverrideDisallowed ModeOverrideDisallowed-by-the-list",
     "a body in an answer to headers": "a-body-in-a-headers-answer-is-dropped",
@@ -81,7 +89,8 @@ ELSEWHERE = {
     "transfer-encoding, a content-length over the body": "corrupts the connection: test_traps_headers, guard",
     "an exception, a hook that blocks": "is the processor's own: test_traps_failures, test_neighbours",
     "a body over what gRPC takes": "a limit of the processor's server: test_traps_limits",
-    "a processor killed, restarted, rolled": "processes: tests/server",
+    "a processor restarted, rolled": "processes: tests/server",
+    "a processor that does not read": "the model has no windows: test_flow_control",
     "gigabytes of body": "tests of the server: what is measured there is memory",
 }
 """What is tested elsewhere, or cannot be seen here."""

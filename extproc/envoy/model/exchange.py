@@ -21,6 +21,7 @@ from extproc.phases import Direction
 
 if TYPE_CHECKING:
     from extproc.envoy.model.config import ExtProcConfig
+    from extproc.envoy.model.fields import Fields
     from extproc.envoy.model.values import Ask, Context, Deed, HttpMessage, Replies, Reply, Streamed
     from extproc.messages import RawHeaders
 
@@ -81,6 +82,7 @@ class Exchange:
             Stream(self.said, index),
             configured=configured,
             metadata=self._metadata,
+            request_headers=self._request_headers,
             reply=self._reply_instead,
             send=self._reply_in_pieces,
         )
@@ -223,9 +225,12 @@ class Exchange:
             self._reply_instead(self._local_reply(500, b"Internal Server Error"), "response_payload_too_large")
 
     def _local_reply(self, status: int, body: bytes) -> HttpMessage:
-        request = self._arriving(Direction.REQUEST).headers
-        assert request is not None  # noqa: S101 (an exchange begins with them)
-        return local_reply(request, status, body)
+        return local_reply(self._request_headers(), status, body)
+
+    def _request_headers(self) -> Fields:
+        headers = self._arriving(Direction.REQUEST).headers
+        assert headers is not None  # noqa: S101 (an exchange begins with them)
+        return headers
 
     def _reply_instead(self, response: HttpMessage, details: str) -> None:
         """``sendLocalReply``: through the filters, unless the upstream's response is among them already."""

@@ -17,7 +17,7 @@ from extproc.envoy.model.overrides import extend_timeout, override_mode
 from extproc.envoy.model.quirks import Quirk
 from extproc.envoy.model.requests import Requests
 from extproc.envoy.model.state import CallbackState, ProcessorState
-from extproc.envoy.model.values import Close
+from extproc.envoy.model.values import Close, Lost
 from extproc.grpc_codes import GRPC_CODES
 from extproc.messages import Abort, Continue, Immediate
 from extproc.phases import BodyMode, Direction, Part
@@ -37,6 +37,23 @@ if TYPE_CHECKING:
 __all__ = ["ExtProc"]
 
 _TIMEOUT_STATUS = 504
+_UNAVAILABLE, _INTERNAL = GRPC_CODES.index("UNAVAILABLE"), GRPC_CODES.index("INTERNAL")
+_NEVER = "upstream connect error or disconnect/reset before headers. reset reason: "
+_REFUSED = "remote_connection_failure|delayed_connect_error:_Connection_refused"
+_LOST: dict[tuple[bool, bool], tuple[int, str, str]] = {
+    (True, False): (
+        _UNAVAILABLE,
+        f"{_NEVER}remote connection failure",
+        "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
+    ),
+    (False, False): (
+        _UNAVAILABLE,
+        f"{_NEVER}connection termination",
+        "upstream_reset_before_response_started{connection_termination}",
+    ),
+    (False, True): (_INTERNAL, "", "upstream_reset_after_response_started{connection_termination}"),
+}
+"""What Envoy makes of a connection that was refused, or has broken, before and after it has been answered on it."""
 
 
 class ExtProc:
@@ -59,6 +76,7 @@ class ExtProc:
         *,
         configured: ProcessingMode,
         metadata: dict[str, Mapping[str, Any]],
+        request_headers: Callable[[], Fields],
         reply: Callable[[HttpMessage, str], None],
         send: Callable[[Streamed], None],
     ) -> None:
@@ -72,12 +90,14 @@ class ExtProc:
             stream: to the processor.
             configured: the mode of the filter itself, whatever a route says.
             metadata: the dynamic metadata of the exchange by namespace, to which answers may add.
+            request_headers: of the request, which decide what a response of Envoy's own looks like.
             reply: sends a response in place of the upstream's, with its ``%RESPONSE_CODE_DETAILS%``.
             send: sends a piece of a response that the processor makes itself.
         """
         request, response = (ProcessorState(leg, config) for leg in legs)
         self._config = config
         self._configured = configured
+        self._request_headers = request_headers
         self._reply = reply
         self._request = request
         self._clock = clock
@@ -108,9 +128,13 @@ class ExtProc:
         if isinstance(deed, Close):
             self._half_closed()
         elif isinstance(deed, Abort):
-            self._aborted(deed)
-        elif not self._config.observability_mode:
-            self._take_in(heard(deed))
+            self._failed(GRPC_CODES.index(deed.code), deed.reason, "via_upstream")
+        elif isinstance(deed, Lost):
+            self._failed(*_LOST[deed.refused, self.stream.answered])
+        else:
+            self.stream.answered = True
+            if not self._config.observability_mode:
+                self._take_in(heard(deed))
 
     def _take_in(self, said: Said) -> None:
         states = tuple(self.states.values())
@@ -225,7 +249,8 @@ class ExtProc:
         self.stream.close()
         self._abandon()
 
-    def _aborted(self, abort: Abort) -> None:
+    def _failed(self, code: int, reason: str, whose: str) -> None:
+        """The stream has ended with an error; `whose` says in Envoy's words where it was made."""
         self._count("streams_failed")
         self._count("server_half_closed")
         if self.failure_mode_allow:
@@ -233,8 +258,8 @@ class ExtProc:
             self._count("failure_mode_allowed")
             return
         self.stream.lose()
-        why = f"{abort.reason}{{via_upstream}}" if abort.reason else "via_upstream"
-        self._refuse(self._config.status_on_error, f"ext_proc_error_gRPC_error_{GRPC_CODES.index(abort.code)}{{{why}}}")
+        why = f"{reason}{{{whose}}}" if reason else whose
+        self._refuse(self._config.status_on_error, f"ext_proc_error_gRPC_error_{code}{{{why}}}")
 
     def _fail(self, status: int, details: str, *, pass_anyway: bool = False) -> None:
         """Lets the exchange go on unprocessed, if that is allowed, or does so anyway."""
@@ -266,8 +291,3 @@ class ExtProc:
 
     def _count(self, name: str) -> None:
         self.stream.counters[name] += 1
-
-    def _request_headers(self) -> Fields:
-        headers = self._request.leg.headers
-        assert headers is not None  # noqa: S101 (an exchange begins with them)
-        return headers

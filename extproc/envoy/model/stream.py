@@ -23,6 +23,7 @@ class Stream:
         complete: nothing more is sent or read; what is left of the exchange passes unprocessed.
         replying: the processor sends the response itself, piece by piece.
         is_open: it has been opened, and not closed.
+        answered: something has come of the processor.
     """
 
     def __init__(self, outbox: deque[Ask], filter_: int) -> None:
@@ -36,6 +37,7 @@ class Stream:
         self.complete = False
         self.replying = False
         self.is_open = False
+        self.answered = False
         self._outbox = outbox
         self._filter = filter_
 

@@ -21,6 +21,7 @@ __all__ = [
     "Forward",
     "HttpMessage",
     "Later",
+    "Lost",
     "Outcome",
     "Replies",
     "Reply",
@@ -81,6 +82,14 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection to the processor is gone: it has been killed."""
+
+    refused: bool = False
+    """There was nobody to connect to in the first place."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unhandled:
     """A ``ProcessingResponse`` with no answer in it that Envoy knows."""
 
@@ -137,7 +146,7 @@ class Said:
     """``server_window_update``: bytes added downstream to sidestream, and upstream to sidestream."""
 
 
-Deed: TypeAlias = Output | Close | Unhandled | Said
+Deed: TypeAlias = Output | Close | Lost | Unhandled | Said
 """One thing that a processor does: ours, or one of its own mind, which may do what is not legal."""
 
 

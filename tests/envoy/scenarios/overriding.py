@@ -47,10 +47,6 @@ def _echo(message: Message) -> list[Action]:
     return [stream(message.phase, message.body, end=message.end_of_stream)]
 
 
-def _unchanged(message: Message) -> list[Action]:
-    return [unchanged(message.phase)]
-
-
 _MAY = config("headers", allow_mode_override=True)
 _LISTED = config(
     "headers", allow_mode_override=True, allowed_override_modes=(ModeOverride(request_body=BodyMode.STREAMED),)
@@ -209,18 +205,5 @@ SCENARIOS = [
         "more-time-for-each-message",
         config("headers", max_message_timeout=2.0),
         {RQH: [more_time(1.0), unchanged(RQH)], RSH: [more_time(1.0), unchanged(RSH)]},
-    ),
-    # What Envoy takes and does nothing with
-    *(
-        Scenario(
-            f"drain-{what}-{mode.name.lower().replace('_', '-')}",
-            config("all", body=mode),
-            {RQH: [beside(unchanged(RQH), drain_requests=requests, drain_responses=responses)], RQB: body, RSB: body},
-            _POST,
-            reply(body=b"bbb", chunked=True),
-            moves=_STEPS,
-        )
-        for mode, body in ((BodyMode.BUFFERED, _unchanged), (BodyMode.FULL_DUPLEX_STREAMED, _echo))
-        for what, requests, responses in (("requests", True, False), ("responses", False, True), ("both", True, True))
     ),
 ]

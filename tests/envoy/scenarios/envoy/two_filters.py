@@ -104,6 +104,7 @@ def _silent() -> Iterator[Scenario]:
 
 
 _PIECES: Script = {RQH: [stream_now([(":status", b"200")]), stream_now(b"piece"), stream_now(b"last", end=True)]}
+_BUFFERED_REQUEST = config("request_headers request_body")
 _DUPLEX_REQUEST = config("request_headers request_body request_trailers", body=_DUPLEX)
 _DUPLEX_RESPONSE = config("response_headers response_body response_trailers", body=_DUPLEX)
 _OVERRIDING = config("headers", allow_mode_override=True)
@@ -131,6 +132,14 @@ SCENARIOS = [
     *_both_edit(),
     *_faults(),
     *_silent(),
+    Scenario(
+        "two-filters-the-second-has-heard-of-the-response-only",
+        _BUFFERED_REQUEST,
+        {RQH: []},
+        post(),
+        moves=(Send(1), Say((unchanged(RSH),))),
+        second=Second(HEADERS, {RSH: [unchanged(RQH)]}),
+    ),
     Scenario("two-filters-noop", ALL, {}, TRAILED_POST, TRAILED_REPLY, second=Second(ALL)),
     Scenario(
         "two-filters-the-second-is-asked-when-the-first-has-answered",
