@@ -167,9 +167,9 @@ class _Stream:
         self._room = asyncio.Event()
         self._drained = asyncio.Event()
 
-    def send(self, data: bytes) -> None:
-        self._out.append(data)
-        self._out_size += len(data)
+    def send(self, data: bytes, body: bytes = b"") -> None:
+        self._out.append(data + body)
+        self._out_size += len(data) + len(body)
         self._news.set()
 
     def end(self, code: str, reason: str) -> None:

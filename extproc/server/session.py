@@ -25,7 +25,7 @@ from extproc.messages import Abort, Continue, ReplyBody
 from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
-from extproc.wire import decode, encode
+from extproc.wire import decode, encode_apart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -46,8 +46,8 @@ _logger = logging.getLogger("extproc.server")
 class Stream(Protocol):
     """What a front gives a session: the way back to Envoy."""
 
-    def send(self, data: bytes) -> None:
-        """Sends one serialized ``ProcessingResponse``, after those before it; buffers."""
+    def send(self, data: bytes, body: bytes = b"") -> None:
+        """Sends one serialized ``ProcessingResponse``, of which `body` is the end, after those before it; buffers."""
         ...
 
     def end(self, code: str, reason: str) -> None:
@@ -293,7 +293,7 @@ class Session:
         if isinstance(answer, Abort):
             self._end(answer.code, answer.reason)
             return None
-        self._stream.send(encode(answer))
+        self._stream.send(*encode_apart(answer))
         return self._stream.writable() if isinstance(answer, ReplyBody) else None
 
     def _emit_watched(self, answers: list[Output], answer: Output) -> Awaitable[None] | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from extproc.wire.decode import decode
-from extproc.wire.encode import encode
+from extproc.wire.encode import encode, encode_apart
 
-__all__ = ["PROCESS", "SERVICE", "decode", "encode"]
+__all__ = ["PROCESS", "SERVICE", "decode", "encode", "encode_apart"]
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 """The gRPC service that Envoy calls."""

@@ -16,14 +16,18 @@ from extproc.phases import Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from extproc.messages import ModeChange, ReplyBody
 
-__all__ = ["encode"]
+    _Answer: TypeAlias = Continue | Immediate | Piece | ReplyHeaders | ReplyBody | MoreTime
+
+__all__ = ["encode", "encode_apart"]
 
 _ARM = {phase: getattr(ProcessingResponse, f"{phase.value.upper()}_FIELD_NUMBER") for phase in Phase}
 
 
-def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | MoreTime) -> bytes:
+def encode(answer: _Answer) -> bytes:
     """The answer as Envoy reads it: `raw_value` only, since Envoy takes nothing else for a header's value."""
     if isinstance(answer, Continue):
         if not answer.encoded:
@@ -36,10 +40,20 @@ def encode(answer: Continue | Immediate | Piece | ReplyHeaders | ReplyBody | Mor
     return _rare(answer)
 
 
+def encode_apart(answer: _Answer) -> tuple[bytes, bytes]:
+    """The same in two: a body that can be its end stands by itself, as it may be large and need not be copied."""
+    if isinstance(answer, Continue):
+        if answer.body and _is_body_alone(answer):
+            return _before_body(answer), answer.body
+    elif isinstance(answer, Piece) and answer.body:
+        return _before_piece(answer), answer.body
+    return encode(answer), b""
+
+
 def _continue(answer: Continue) -> bytes:
     """A ``ProcessingResponse`` with a HeadersResponse, BodyResponse or TrailersResponse."""
-    if answer.body and answer.phase.part is Part.BODY and _is_body_alone(answer):
-        return _nested(answer.body, (1, 3, 1, _ARM[answer.phase]))
+    if answer.body and _is_body_alone(answer):
+        return _before_body(answer) + answer.body
     mutation = b""
     for edit in answer.set_headers:
         mutation += _field(1, _option(edit))
@@ -52,12 +66,21 @@ def _continue(answer: Continue) -> bytes:
     return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
 
 
+def _before_body(answer: Continue) -> bytes:
+    """A ``ProcessingResponse`` with a BodyResponse > CommonResponse > BodyMutation, but for its end: the body."""
+    return _nesting((_BODY_MUTATION, 1, _ARM[answer.phase]), len(answer.body or b""), b"")
+
+
 def _piece(answer: Piece) -> bytes:
     """A ``ProcessingResponse`` with a BodyResponse > CommonResponse > BodyMutation > StreamedBodyResponse."""
+    return _before_piece(answer) + answer.body
+
+
+def _before_piece(answer: Piece) -> bytes:
+    """The same but for its end, the body. Fields may come in any order."""
     end = b"\x10\x01" if answer.end_of_stream else b""
-    within = (3, 3, 1, _ARM[answer.phase])
-    response = _nested(answer.body, (1, *within), end) if answer.body else _nested(end, within)
-    return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
+    head = _nesting((_STREAMED_RESPONSE, _BODY_MUTATION, 1, _ARM[answer.phase]), len(answer.body), end)
+    return _metadata(answer) + head if answer.metadata or answer.typed_metadata else head
 
 
 def _metadata(answer: Continue | Immediate | Piece) -> bytes:
@@ -127,28 +150,26 @@ def _field(number: int, payload: bytes) -> bytes:
     return _BYTES[number << 3 | 2] + (_BYTES[size] if size < _SHORT else _varint(size)) + payload
 
 
-def _nested(payload: bytes, numbers: tuple[int, ...], tail: bytes = b"") -> bytes:
-    """A field in a field in a field, by their numbers, the innermost first; `tail` follows the innermost.
-
-    A payload may be large: it is copied once.
-    """
-    return b"".join((_nesting(numbers, len(payload), len(tail)), payload, tail))
-
-
 @lru_cache(maxsize=256)  # most pieces of a body are of one size
-def _nesting(numbers: tuple[int, ...], size: int, tail: int) -> bytes:
-    """What stands before the payload."""
-    head, inner = b"", size
+def _nesting(numbers: tuple[int, ...], size: int, beside: bytes) -> bytes:
+    """What stands before a body of `size` bytes, the first field of messages in messages.
+
+    Args:
+        numbers: of the fields that those messages are, the innermost first.
+        size: of the body; where there is none, there is no field either.
+        beside: the other fields of the innermost message.
+    """
+    head = beside + (_BYTES[1 << 3 | 2] + _varint(size) if size else b"")
     for number in numbers:
-        head = _BYTES[number << 3 | 2] + _varint(inner) + head
-        inner = len(head) + size + tail
+        head = _BYTES[number << 3 | 2] + _varint(len(head) + size) + head
     return head
 
 
 def _is_body_alone(answer: Continue) -> bool:
-    """Whether there is nothing in it but the body."""
+    """Whether it answers a piece of a body, and there is nothing in it but the body."""
     edited = answer.set_headers or answer.remove_headers or answer.clear_route_cache
-    return not (edited or answer.replace or answer.metadata or answer.typed_metadata or answer.mode)
+    more = edited or answer.replace or answer.metadata or answer.typed_metadata or answer.mode
+    return answer.phase.part is Part.BODY and not more
 
 
 def _varint(value: int) -> bytes:
@@ -173,5 +194,7 @@ def _immediate(answer: Immediate) -> bytes:
     return response.SerializeToString() + _metadata(answer)
 
 
+_BODY_MUTATION = 3
+_STREAMED_RESPONSE = 3
 _SHORT = 128
 _BYTES = [bytes((value,)) for value in range(_SHORT)]

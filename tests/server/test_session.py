@@ -25,9 +25,9 @@ class Pipe:
     read: int = 0
     blocked: Awaitable[None] | None = None
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, body: bytes = b"") -> None:
         assert not self.ended
-        self.sent.append(data)
+        self.sent.append(data + body)
 
     def end(self, code: str, reason: str) -> None:
         self.ended.append((code, reason))

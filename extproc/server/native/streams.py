@@ -93,15 +93,16 @@ class ServerStream:
 
     # What a session does
 
-    def send(self, data: bytes) -> None:
-        """Sends one message."""
+    def send(self, data: bytes, body: bytes = b"") -> None:
+        """Sends one message, of which `body` is the end; that is not copied, so it may be large."""
         if self.over:
             return
         connection = self._connection
-        size = len(data) + MESSAGE_PREFIX_BYTES
+        length = len(data) + len(body)
+        size = length + MESSAGE_PREFIX_BYTES
         fits = size <= connection.room and size <= connection.send_window and size <= self.send_window
         if not fits or self.outbox is not None:
-            self._queue(data)
+            self._queue(_PREFIX.pack(0, length) + data, body)
             return
         self.send_window -= size
         connection.send_window -= size
@@ -112,9 +113,9 @@ class ServerStream:
                 return
             connection.emit(self._response_headers())
         if size <= connection.frame_bytes:
-            connection.emit(_DATA(size << 8 | DATA, 0, self.id, 0, len(data)) + data)
+            connection.emit(_DATA(size << 8 | DATA, 0, self.id, 0, length) + data + body)
         else:
-            connection.emit(*_in_frames(self.id, data, connection.frame_bytes))
+            connection.emit(*_in_frames(self.id, _PREFIX.pack(0, length) + data, body, connection.frame_bytes))
 
     def end(self, code: str, reason: str) -> None:
         """Ends the stream with a gRPC status, once everything has been sent.
@@ -285,11 +286,11 @@ class ServerStream:
         self.answered = True
         return self._connection.headers(self.id, RESPONSE_HEADERS, 0)
 
-    def _queue(self, message: bytes) -> None:
-        """Has a message sent as windows allow."""
+    def _queue(self, *message: bytes) -> None:
+        """Has a message with its prefix sent as windows allow."""
         if not self.answered:
             self._connection.emit(self._response_headers())
-        self._put(_PREFIX.pack(0, len(message)), message)
+        self._put(*message)
 
     def _put(self, *pieces: bytes, trailers: bytes | None = None) -> None:
         outbox = self.outbox
@@ -331,12 +332,14 @@ class ServerStream:
             self._connection.said(self)
 
 
-def _in_frames(stream_id: int, data: bytes, largest: int) -> list[bytes | memoryview]:
-    """A message in as many DATA frames as it takes."""
-    view = memoryview(data)
-    first = largest - MESSAGE_PREFIX_BYTES
-    parts: list[bytes | memoryview] = [_DATA(largest << 8 | DATA, 0, stream_id, 0, len(data)), view[:first]]
-    for at in range(first, len(data), largest):
+def _in_frames(stream_id: int, data: bytes, body: bytes, largest: int) -> list[bytes | memoryview]:
+    """A message with its prefix in as many DATA frames as it takes; `body` is its end, and large."""
+    if len(data) >= largest:
+        data, body = b"", data + body
+    view = memoryview(body)
+    first = largest - len(data)
+    parts: list[bytes | memoryview] = [frame_header(DATA, 0, stream_id, largest) + data, view[:first]]
+    for at in range(first, len(body), largest):
         piece = view[at : at + largest]
         parts += (frame_header(DATA, 0, stream_id, len(piece)), piece)
     return parts
