@@ -288,7 +288,10 @@ class Session:
         if self.over:
             return None
         if isinstance(answer, Continue):
-            self._stream.send(answer.encoded[0] if answer.encoded else encode(answer))
+            if answer.encoded:
+                self._stream.send(answer.encoded[0])
+            else:
+                self._stream.send(*encode_apart(answer))
             return None
         if isinstance(answer, Abort):
             self._end(answer.code, answer.reason)

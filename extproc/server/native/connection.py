@@ -97,6 +97,7 @@ class Connection:
         room: bytes of DATA that the socket takes at once.
         frame_bytes: the largest payload that the peer takes.
         large_bytes: above, a message may not fit into what is left of a stream's window, of which up to half is owed.
+        crowded_below: half of the window is taken where less is left.
         whole_bytes: up to here, a frame may hold a whole message.
         blocks: what header blocks ask for.
         handlers: what handles a frame, by its type.
@@ -136,6 +137,7 @@ class Connection:
         self.room = _ROOM
         self.frame_bytes = SMALLEST_FRAME
         self.large_bytes = limits.stream_window >> 1
+        self.crowded_below = limits.connection_window >> 1
         self.whole_bytes = max_message_bytes + MESSAGE_PREFIX_BYTES
         self._max_message_bytes = max_message_bytes
         self.blocks = HeaderBlocks(
@@ -308,10 +310,9 @@ class Connection:
             return False
         return True
 
-    def is_crowded(self, size: int) -> bool:
-        """Whether half of the window is taken, and so many bytes may still come on top of it."""
-        crowded = self.receive_window < self.limits.connection_window >> 1
-        return crowded and self.prepaid + size <= self.limits.large_message_bytes
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes may still come on top of the window."""
+        return self.prepaid + size <= self.limits.large_message_bytes
 
     def owe(self, size: int) -> None:
         """Lets the peer send so many bytes again; it is told once that is half of the window."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
+    from extproc.server.native.streams import ServerStream
 
 __all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler"]
 
@@ -56,7 +57,16 @@ def _on_data(connection: Connection, stream_id: int, flags: int, payload: Payloa
     if stream.receive_window < 0:
         connection.owe(size)
         raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the stream's window")
+    if size and not flags and stream.due is None:
+        stream.data(payload)
+    else:
+        _rare_data(connection, stream, flags, payload)
+
+
+def _rare_data(connection: Connection, stream: ServerStream, flags: int, payload: Payload) -> None:
+    """DATA that is padded, empty, the last, or of a known length."""
     if flags & PADDED:
+        size = len(payload)
         payload = unpadded(payload)
         stream.credit(size - len(payload))
     if stream.due is not None:
@@ -71,7 +81,7 @@ def _on_data(connection: Connection, stream_id: int, flags: int, payload: Payloa
         return
     stream.heard = True
     stream.data(payload)
-    if stream_id in connection.streams:
+    if stream.id in connection.streams:
         stream.finish()
 
 

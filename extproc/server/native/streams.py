@@ -109,7 +109,7 @@ class ServerStream:
         connection.room -= size
         if not self.answered:
             if size <= connection.frame_bytes and not connection.prelude:
-                self._answer_with(data)
+                self._answer_with(data + body)
                 return
             connection.emit(self._response_headers())
         if size <= connection.frame_bytes:
@@ -166,20 +166,20 @@ class ServerStream:
 
     def data(self, content: Payload) -> None:
         """Takes the content of a DATA frame; the whole message that it nearly always is goes straight on."""
-        size = len(content)
-        if self.inbox is None and size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
-            compressed, length = _PREFIX.unpack_from(content)
-            if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES and not self.prepaid:
-                self.unread += length
-                self.owed += MESSAGE_PREFIX_BYTES
-                self._connection.owed += MESSAGE_PREFIX_BYTES
-                self.receiver.receive(bytes(content[MESSAGE_PREFIX_BYTES:]))
-                return
-        if size:
-            if self.inbox is None:
-                self.inbox = Messages()
-            if not self.inbox.feed(self, content):
-                self.inbox = None
+        inbox = self.inbox
+        if inbox is None:
+            size = len(content)
+            if size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
+                compressed, length = _PREFIX.unpack_from(content)
+                if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES and not self.prepaid:
+                    self.unread += length
+                    self.owed += MESSAGE_PREFIX_BYTES
+                    self._connection.owed += MESSAGE_PREFIX_BYTES
+                    self.receiver.receive(bytes(content[MESSAGE_PREFIX_BYTES:]))
+                    return
+            inbox = self.inbox = Messages()
+        if not inbox.feed(self, content):
+            self.inbox = None
 
     def message(self, message: bytes) -> None:
         """Hands a message over; its prefix is consumed with that."""
@@ -226,7 +226,8 @@ class ServerStream:
         And where messages of many streams, none of them whole, fill the connection's window, so do all of them.
         """
         connection = self._connection
-        if whole > connection.large_bytes or (not self.unread and connection.is_crowded(size)):
+        crowded = connection.receive_window < connection.crowded_below and not self.unread and connection.has_room(size)
+        if crowded or whole > connection.large_bytes:
             self.prepaid += size
             connection.prepaid += size
             self.credit(size)

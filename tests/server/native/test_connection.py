@@ -18,6 +18,7 @@ from extproc.server.native.frames import (
     LARGEST_STREAM_ID,
     PING,
     RST_STREAM,
+    SMALLEST_FRAME,
     WINDOW_UPDATE,
     Setting,
     frame,
@@ -193,6 +194,22 @@ def test_large_messages_cannot_take_more_memory_than_they_may_together() -> None
         peer.send(data(1, bytes(15_000)), data(3, bytes(15_000)))
     assert peer.status(peer.send(data(5, begun)))["grpc-status"] == "8"
     assert peer.counters["limit.message_bytes"] == 1
+
+
+@pytest.mark.parametrize("answers", [1, 2])
+@pytest.mark.parametrize("body", [0, 1, 16_376, 16_377, 16_378, 70_000, 300_000])
+@pytest.mark.parametrize("head", [2, 16_378, 16_379, 16_380, 20_000])
+def test_a_message_in_two_parts_is_one_message(head: int, body: int, answers: int) -> None:
+    """Whether or not it fits into a frame, into the windows, and is the first on its stream."""
+    peer = Peer()
+    heard = peer.call(1)
+    parts = b"h" * head, b"b" * body
+    for _ in range(answers):
+        heard.stream.send(*parts)
+    frames = peer.frames()
+    frames += peer.send(window_update(0, 1 << 20), window_update(1, 1 << 20))
+    assert content(frames) == message(b"".join(parts)) * answers
+    assert all(len(payload) <= SMALLEST_FRAME for _, _, _, payload in frames)
 
 
 @given(st.lists(st.integers(1, 50_000), max_size=8), st.integers(0, 70_000), st.lists(st.integers(1, 9000), max_size=9))
