@@ -81,7 +81,7 @@ most of its time there.
 ## Idle streams
 
 10,000 exchanges whose requests are answered and whose responses have not come, through the demo's chain, all open at
-once. What each takes includes the headers that the filters may still look at.
+once. What each takes includes the headers that the filters may still look at; path, request ID and cookie are its own.
 """,
     "abort": """\
 ## Clients that break off

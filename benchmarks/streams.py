@@ -6,7 +6,9 @@ Each is an exchange whose request has been answered, and whose response has not 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from benchmarks.chains import HEADERS
 from benchmarks.peer import Peer, grpc_message
@@ -64,8 +66,8 @@ async def _empty(running: Processor) -> Usage:
 async def _open(address: str, count: int) -> list[Peer]:
     """Opens `count` streams over as many connections as it takes, and waits until each has its answer."""
     host, _, port = address.rpartition(":")
-    message = grpc_message(HEADERS)
     peers: list[Peer] = []
+    numbers = itertools.count()
     left = count
     while left:
         _, peer = await asyncio.get_running_loop().create_connection(Peer, host, int(port))
@@ -73,7 +75,7 @@ async def _open(address: str, count: int) -> list[Peer]:
         await peer.settled.wait()
         share = min(left, peer.most, _A_CONNECTION)
         for _ in range(share):
-            peer.open(message)
+            peer.open(grpc_message(_headers(next(numbers))))
         while peer.answered < share:
             if peer.lost or peer.ended:
                 raise RuntimeError(f"after {peer.answered} answers, the processor ended a stream or the connection")
@@ -81,6 +83,12 @@ async def _open(address: str, count: int) -> list[Peer]:
             await peer.news.wait()
         left -= share
     return peers
+
+
+def _headers(number: int) -> dict[str, str]:
+    """Those of one request among many: what differs in practice differs here."""
+    own = {":path": f"/bench/{number}", "x-request-id": str(UUID(int=number)), "cookie": f"session={number:032x}"}
+    return {**HEADERS, **own}
 
 
 async def _close(peers: Sequence[Peer]) -> None:

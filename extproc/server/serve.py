@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from extproc.server.fronts import FrontName, FrontOptions
 
 __all__ = ["serve"]
+
+_OTHER_FILES = 256
+"""Those of the process itself, and the connections of filters to whatever they ask."""
 
 
 async def serve(
@@ -41,6 +45,7 @@ async def serve(
     Raises:
         ServerError: an address cannot be bound.
     """
+    _allow_files(options.http2.connections)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,6 +56,16 @@ async def serve(
         report = Report(entered)
         await report.until(stop)
     report.log()  # once more, with what was under way
+
+
+def _allow_files(connections: int) -> None:
+    """Lets the process have as many files open as it takes connections, as far as that is allowed: 1024 is usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        needed = min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def _spare_the_collector() -> None:

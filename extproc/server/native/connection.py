@@ -158,17 +158,7 @@ class Connection:
         self.waiting: dict[ServerStream, None] = {}
         self.deadlines: dict[ServerStream, float] = {}
         self.borrowers: set[Messages] = set()
-        self.out: list[bytes | memoryview] = [
-            settings(
-                {
-                    Setting.MAX_CONCURRENT_STREAMS: limits.streams,
-                    Setting.INITIAL_WINDOW_SIZE: limits.stream_window,
-                    Setting.MAX_FRAME_SIZE: limits.frame_bytes,
-                    Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
-                }
-            ),
-            window_update(0, limits.connection_window - DEFAULT_WINDOW),
-        ]
+        self.out: list[bytes | memoryview] = [_greeting(limits)]
 
     # The host's side
 
@@ -478,3 +468,14 @@ class Connection:
             allowance = self._allowances[name] = Allowance(getattr(self.limits, name), now)
         if not allowance.spend(now):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {name.replace('_', ' ')}", name)
+
+
+def _greeting(limits: Http2Limits) -> bytes:
+    """What a server says first (section 3.4)."""
+    announced = {
+        Setting.MAX_CONCURRENT_STREAMS: limits.streams,
+        Setting.INITIAL_WINDOW_SIZE: limits.stream_window,
+        Setting.MAX_FRAME_SIZE: limits.frame_bytes,
+        Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
+    }
+    return settings(announced) + window_update(0, limits.connection_window - DEFAULT_WINDOW)
