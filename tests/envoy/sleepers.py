@@ -1,10 +1,13 @@
-"""Chains with a filter that takes 1.5 seconds over some requests, each in its own way."""
+"""Chains with a filter that takes 1.5 s over some requests, each in its own way, or computes until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import ClassVar
+
+from pydantic import PrivateAttr
 
 from extproc import Chain, Exchange, Filter
 
@@ -37,6 +40,22 @@ class BlocksAThread(Blocks):
     offload: ClassVar = "thread"
 
 
+class Computes(Filter):
+    """Takes all the processor time there is, until another request comes."""
+
+    offload: ClassVar = "thread"
+    _enough: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def on_request_headers(self, exchange: Exchange) -> None:
+        if exchange.request.path != PATH:
+            self._enough.set()
+            return
+        exchange.log.info("computes")
+        while not self._enough.is_set():
+            sum(range(1000))
+
+
 awaits = Chain([Awaits()], timeout=5.0)
 blocks = Chain([Blocks()], timeout=5.0)
 blocks_a_thread = Chain([BlocksAThread()], timeout=5.0)
+computes = Chain([Computes()], timeout=60.0)

@@ -16,12 +16,13 @@ import yaml
 
 from benchmarks.serving import Serving, serving
 from extproc import Chain
+from extproc.cli import main
 from extproc.envoy.binary import RunningEnvoy
 from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import Connection, PlainRequest, Upstream, send
 from tests.envoy import sleepers
 
-CHAINS = {"awaits": sleepers.awaits, "blocks": sleepers.blocks, "blocks_a_thread": sleepers.blocks_a_thread}
+CHAINS = {name: getattr(sleepers, name) for name in ("awaits", "blocks", "blocks_a_thread", "computes")}
 CONNECTIONS = 4
 REQUESTS = 10
 """On each of the connections, one after the other."""
@@ -83,6 +84,16 @@ async def test_a_filter_that_sleeps_fails_no_other_exchange(name: str, front: st
         assert (await slow).status == 504
         assert await here.stat("message_timeouts") - before == 1
     assert not [line for line in here.processor.lines if f"filter {name!r}" in line and "held up" in line]
+
+
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+async def test_a_processor_that_computes_all_the_time_is_still_healthy(front: str) -> None:
+    async with street("computes", "--front", front) as here, asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(send(here.address, PlainRequest(target=sleepers.PATH)))
+        await here.processor.logged("computes")
+        assert await asyncio.to_thread(main, ["health", here.processor.address, "--timeout", "30s"]) == 0
+        await send(here.address, PlainRequest())  # enough
+        await slow
 
 
 async def test_a_filter_that_blocks_fails_the_others_and_is_named_with_its_stack() -> None:
