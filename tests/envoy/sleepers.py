@@ -1,4 +1,4 @@
-"""Chains with a filter that takes 1.5 s over some requests, each in its own way, or computes until it is told to stop."""
+"""Chains with a filter that takes 1.5 s over some requests, in its own way, or computes until it is told to stop."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from extproc.envoy.config import types as v3
+from extproc.envoy.config.text import to_any
 from extproc.errors import EnvoyError
 from extproc.phases import BodyMode, Phase
 
@@ -20,6 +21,9 @@ PROCESSOR = "processor"
 """The cluster of the processor."""
 
 _RETRIES = 3
+_SELECTIONS = 10
+"""How often Envoy chooses again when it has chosen a processor that it has tried already."""
+_ELSEWHERE = "envoy.retry_host_predicates.previous_hosts"
 _RETRY_ON = "cancelled,unavailable,connect-failure,reset,refused-stream"
 _SEND, _SKIP = v3.ext_proc.ProcessingModeHeaderSendMode.SEND, v3.ext_proc.ProcessingModeHeaderSendMode.SKIP
 
@@ -60,6 +64,12 @@ def _grpc_service() -> v3.core.GrpcService:
             retry_back_off=v3.core.BackoffStrategy(
                 base_interval=timedelta(milliseconds=5), max_interval=timedelta(milliseconds=50)
             ),
+            retry_host_predicate=[
+                v3.core.RetryPolicyRetryHostPredicate(
+                    name=_ELSEWHERE, typed_config=to_any(v3.previous_hosts.PreviousHostsPredicate())
+                )
+            ],
+            host_selection_retry_max_attempts=_SELECTIONS,
         ),
     )
 

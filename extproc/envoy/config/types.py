@@ -25,6 +25,7 @@ try:
         import envoy_data_plane.envoy.extensions.filters.http.router.v3 as router
         import envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 as hcm
         import envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 as connections
+        import envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 as previous_hosts
         import envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 as tls
         import envoy_data_plane.envoy.extensions.upstreams.http.v3 as upstream_http
         import envoy_data_plane.envoy.type.matcher.v3 as matcher
@@ -49,6 +50,7 @@ __all__ = [
     "listener",
     "matcher",
     "overload",
+    "previous_hosts",
     "route",
     "router",
     "stream_log",
