@@ -31,7 +31,7 @@ fuzz: $(TEST_STAMP) ## What `make test` tries for seconds, for hours: FUZZ_FACTO
 	FUZZ_FACTOR=$(FUZZ_FACTOR) $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 tests/server/fuzz
 	$(BIN)/python -m tests.envoy.fuzz --seed $(SEED) --exchanges $(EXCHANGES)
 
-bench: $(DEMO_STAMP) ## What a filter costs, through the real Envoy: a table, and benchmarks/results.json
+bench: $(DEMO_STAMP) ## What a filter costs, through the real Envoy; BENCH_OUTSIDE=NAME=COMMAND adds a processor of yours
 	$(BIN)/python -m benchmarks
 
 bodies: $(DEMO_STAMP) ## 1 GiB each way through a filter that takes pieces: the content, and what memory it takes

@@ -19,12 +19,12 @@ def outside() -> tuple[Row, ...]:
     """Its row, or none.
 
     Raises:
-        RuntimeError: the variable is not ``NAME=COMMAND``.
+        SystemExit: the variable is not ``NAME=COMMAND``.
     """
     value = os.environ.get(_VARIABLE)
     if not value:
         return ()
     name, _, command = value.partition("=")
     if not name or not command:
-        raise RuntimeError(f"{_VARIABLE} is NAME=COMMAND, such as grpc-go=/path/to/program, not {value!r}")
+        raise SystemExit(f"{_VARIABLE} is NAME=COMMAND, such as grpc-go=/path/to/program, not {value!r}")
     return (Row(name, "outside", command, asks="1-filter"),)
