@@ -1,4 +1,4 @@
-"""``docs/performance.md`` is what `benchmarks.page` makes of the results; a processor from outside may be among them."""
+"""``docs/performance.md`` is what `benchmarks.page` makes of the results; others' processors may be among them."""
 
 from __future__ import annotations
 
