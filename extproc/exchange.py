@@ -4,7 +4,6 @@ from __future__ import annotations
 
 # Metadata keeps what was emitted to itself, except from what it is part of.
 # pyright: reportPrivateUsage=false
-import asyncio
 import json
 import logging
 import random
@@ -18,6 +17,8 @@ from extproc.messages import TypedValue
 from extproc.phases import Part, Phase
 
 if TYPE_CHECKING:
+    import asyncio
+
     from extproc.budget import Budget
     from extproc.chain import Chain
     from extproc.clock import Clock
@@ -213,13 +214,15 @@ class Exchange:
             PhaseError: the exchange is over.
             RuntimeError: there is no event loop here: the hook runs in a thread.
         """
+        from asyncio import get_running_loop  # noqa: PLC0415 (importing it takes a while)
+
         if self.ended:
             coroutine.close()
             raise PhaseError("nothing can be begun beside it: the exchange is over")
         tasks = self._tasks
         if tasks is None:
             tasks = self._tasks = set()
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = get_running_loop().create_task(coroutine)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task
