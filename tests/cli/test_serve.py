@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,26 @@ def test_it_takes_as_many_connections_and_streams_as_it_is_told(chain: Path, fro
 
     with serving(chain, "--listen", "127.0.0.1:0", "--front", front, *limits) as process:
         assert asyncio.run(too_many(*ready(process))) == 100
+
+
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_who_has_run_out_of_descriptors_takes_connections_again(
+    run: Callable[..., Any], chain: Path, front: str
+) -> None:
+    with serving(chain, "--listen", "127.0.0.1:0", "--front", front) as process, ExitStack() as exits:
+        (address,) = ready(process)
+        _, hard = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        descriptors = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (descriptors + 3, hard))
+        host, port = address.split(":")
+        for _ in range(10):
+            exits.enter_context(socket.create_connection((host, int(port))))
+        assert run("health", address, "--timeout", "500ms").status == 2
+        exits.close()
+        assert run("health", address, "--timeout", "30s").status == 0
+        process.terminate()
+        _, log = process.communicate(timeout=30)
+    assert log.count("Traceback") < 100  # a few a second, not thousands
 
 
 def test_a_certificate_without_its_key_is_exit_2(run: Callable[..., Any], chain: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["NativeFront"]
 
 _BACKLOG = 1024
+"""Connections that the kernel lets wait."""
+_ACCEPTS = 8
+"""Connections taken in one turn of the loop: where descriptors have run out, asyncio fails, and logs it, as often."""
 _AGE_JITTER = 0.1
 """So that the connections of a fleet do not end together."""
 _READ_BYTES = 256 * 1024
@@ -119,17 +123,19 @@ class NativeFront:
                 path = address.removeprefix("unix:")
                 clear_stale_socket(path)
                 with socket_mode(path, self._options.socket_mode):
-                    server = await loop.create_unix_server(self._accept, path, backlog=_BACKLOG, **self._security())
+                    server = await loop.create_unix_server(self._accept, path, backlog=_ACCEPTS, **self._security())
                 exits.callback(remove_socket, path, inode_of(path))
                 exits.callback(server.close)
+                _let_wait(server)
                 return address
             host, _, port = address.rpartition(":")
             server = await loop.create_server(
-                self._accept, host.strip("[]"), int(port), backlog=_BACKLOG, **self._security()
+                self._accept, host.strip("[]"), int(port), backlog=_ACCEPTS, **self._security()
             )
         except OSError as error:
             raise ServerError(f"cannot listen on {address}: it is in use, or not an address of this machine") from error
         exits.callback(server.close)
+        _let_wait(server)
         return f"{host}:{server.sockets[0].getsockname()[1]}"
 
     def _accept(self) -> Http2Protocol:
@@ -199,3 +205,10 @@ def _keep_memory() -> None:
     At first that is 256 KiB, so that every chunk of a body would get its pages from the kernel, one fault for each.
     """
     bytes(_CHURN)
+
+
+def _let_wait(server: asyncio.Server) -> None:
+    """Has the kernel keep more connections waiting than are taken in one turn; asyncio makes one number of the two."""
+    for listening in server.sockets:
+        with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+            same.listen(_BACKLOG)
