@@ -14,8 +14,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from extproc.messages import Immediate
+from extproc.wire import PROCESS, SERVICE, encode
+from tests.server.conftest import headers_message
 from tests.server.raw.frames import PREFACE, Setting, settings
 from tests.server.raw.peer import connected, greeted
 
@@ -116,6 +120,26 @@ def test_who_has_run_out_of_descriptors_takes_connections_again(
         process.terminate()
         _, log = process.communicate(timeout=30)
     assert log.count("Traceback") < 100  # a few a second, not thousands
+
+
+@pytest.mark.parametrize("front", ["native", "grpcio"])
+def test_a_log_that_nobody_reads_any_more_costs_no_exchange(
+    run: Callable[..., Any], tmp_path: Path, chain: Path, front: str
+) -> None:
+    (tmp_path / "served_filters.py").write_text(FILTERS.replace("...", "raise RuntimeError"))
+    with serving(chain, "--listen", "127.0.0.1:0", "--front", front) as process:
+        (address,) = ready(process)
+        assert process.stderr is not None
+        process.stderr.close()
+        with grpc.insecure_channel(address) as channel:
+            ask: Any = channel.stream_stream(
+                f"/{SERVICE}/{PROCESS}",
+                request_serializer=lambda said: said.SerializeToString(),
+                response_deserializer=bytes,
+            )
+            answers = [list(ask(iter([headers_message()]))) for _ in range(3)]
+        assert answers == [[encode(Immediate(500, details="extproc.greet.error"))]] * 3
+        assert run("health", address).status == 0
 
 
 def test_a_certificate_without_its_key_is_exit_2(run: Callable[..., Any], chain: Path) -> None:
