@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from extproc.server.native.allowance import Allowance
 from extproc.server.native.errors import ConnectionFault, ErrorCode, StreamFault
 from extproc.server.native.frames import (
+    DATA,
     DEFAULT_WINDOW,
     END_HEADERS,
     FRAME_HEADER_BYTES,
@@ -30,7 +31,7 @@ from extproc.server.native.frames import (
 )
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, call_of
 from extproc.server.native.headers import HeaderBlocks
-from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK
+from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK, more_data
 from extproc.server.native.unserved import NOBODY
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ __all__ = ["Connection", "Host"]
 
 _logger = logging.getLogger("extproc.server")
 
+_LARGE = 4096
+"""A DATA frame of this size is probably not the only one of its message."""
 _ROOM = 256 * 1024
 """Bytes of DATA that go to the socket at once; the rest waits where it can still be reordered and counted."""
 _RESETS_KEPT = 1024
@@ -385,6 +388,8 @@ class Connection:
                 self.handlers[head & 0xFF](self, stream_id, flags, data[start:after])
             except StreamFault as fault:
                 self._fault(stream_id, fault)
+            if length >= _LARGE and head & 0xFF == DATA:
+                at = more_data(self, stream_id, data, at)
         return bytes(data[at:])
 
     def advance(self) -> None:

@@ -58,6 +58,17 @@ class Messages:
             return False
         return self.held > 0
 
+    @property
+    def missing(self) -> int:
+        """How many bytes the message under way still needs; none while its prefix is not complete."""
+        return self._size - self.held if self._size else 0
+
+    def more(self, stream: ServerStream, pieces: list[Payload], size: int) -> None:
+        """Takes pieces that belong to the message under way, of `size` bytes together."""
+        self._keep(stream, pieces, size)
+        if not self.held and stream.inbox is self:
+            stream.inbox = None
+
     def settle(self) -> None:
         """Copies what has to outlast this read; small pieces into one object: a peer could make us hold many."""
         piece = b"".join(self._borrowed)
@@ -86,19 +97,23 @@ class Messages:
 
     def _more(self, stream: ServerStream, piece: Payload) -> Payload:
         """Takes what belongs to the message under way, and returns the rest."""
-        size, missing = len(piece), self._size - self.held
+        size, missing = len(piece), self.missing
         rest: Payload = b""
         if size > missing:
             piece, rest = piece[:missing], piece[missing:]
             size = missing
+        self._keep(stream, [piece], size)
+        return rest
+
+    def _keep(self, stream: ServerStream, pieces: list[Payload], size: int) -> None:
+        """Takes pieces of the message under way."""
         stream.arriving(size, self._size)
         if not self._borrowed:
             stream.borrows(self)
-        self._borrowed.append(piece)
+        self._borrowed += pieces
         self.held += size
-        if size == missing:
+        if self.held == self._size:
             self._complete(stream)
-        return rest
 
     def _complete(self, stream: ServerStream) -> None:
         message = b"".join((*self._pieces, *self._borrowed))

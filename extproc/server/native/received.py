@@ -14,6 +14,7 @@ from extproc.server.native.frames import (
     CONTINUATION,
     DATA,
     END_STREAM,
+    FRAME_HEADER_BYTES,
     GOAWAY,
     HEADERS,
     PADDED,
@@ -25,8 +26,10 @@ from extproc.server.native.frames import (
     SETTINGS,
     WINDOW_UPDATE,
     ping,
+    read_header,
     unpadded,
 )
+from extproc.server.native.messages import Messages
 from extproc.server.native.windows import on_settings, on_window_update
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
 
-__all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler"]
+__all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler", "more_data"]
 
 Handler: TypeAlias = "Callable[[Connection, int, int, Payload], None]"
 
@@ -83,6 +86,38 @@ def _rare_data(connection: Connection, stream: ServerStream, flags: int, payload
     stream.data(payload)
     if stream.id in connection.streams:
         stream.finish()
+
+
+def more_data(connection: Connection, stream_id: int, data: Payload, at: int) -> int:
+    """Takes the DATA frames that follow and hold more of a stream's message; returns where they end.
+
+    Most frames of a large message are such ones, and there is less to do for all of them than for DATA of any kind.
+    """
+    stream = connection.streams.get(stream_id)
+    if stream is None or stream.over or stream.heard or stream.due is not None:
+        return at
+    inbox = stream.inbox
+    if not isinstance(inbox, Messages):
+        return at
+    left = most = min(inbox.missing, stream.receive_window, connection.receive_window)
+    largest, end = connection.limits.frame_bytes, len(data)
+    pieces: list[Payload] = []
+    while end - at >= FRAME_HEADER_BYTES:
+        head, flags, other = read_header(data, at)
+        length, start = head >> 8, at + FRAME_HEADER_BYTES
+        if other != stream_id or flags or head & 0xFF != DATA or not 0 < length <= left:
+            break
+        if length > largest or start + length > end:
+            break
+        at = start + length
+        pieces.append(data[start:at])
+        left -= length
+    size = most - left
+    if size:
+        connection.receive_window -= size
+        stream.receive_window -= size
+        inbox.more(stream, pieces, size)
+    return at
 
 
 def _data_on_closed(connection: Connection, stream_id: int, size: int) -> None:

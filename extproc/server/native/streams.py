@@ -337,10 +337,12 @@ def _in_frames(stream_id: int, data: bytes, body: bytes, largest: int) -> list[b
     """A message with its prefix in as many DATA frames as it takes; `body` is its end, and large."""
     if len(data) >= largest:
         data, body = b"", data + body
-    view = memoryview(body)
-    first = largest - len(data)
-    parts: list[bytes | memoryview] = [frame_header(DATA, 0, stream_id, largest) + data, view[:first]]
-    for at in range(first, len(body), largest):
-        piece = view[at : at + largest]
-        parts += (frame_header(DATA, 0, stream_id, len(piece)), piece)
+    view, full = memoryview(body), frame_header(DATA, 0, stream_id, largest)
+    at, end = largest - len(data), len(body)
+    parts: list[bytes | memoryview] = [full + data, view[:at]]
+    while end - at >= largest:
+        parts += full, view[at : at + largest]
+        at += largest
+    if at < end:
+        parts += frame_header(DATA, 0, stream_id, end - at), view[at:]
     return parts
