@@ -55,6 +55,7 @@ _LARGE = 4096
 """A DATA frame of this size is probably not the only one of its message."""
 _ROOM = 256 * 1024
 """Bytes of DATA that go to the socket at once; the rest waits where it can still be reordered and counted."""
+_LARGE_WRITE = 32 * 1024
 _RESETS_KEPT = 1024
 _DRAIN_PING = b"draining"
 
@@ -197,11 +198,15 @@ class Connection:
                     inbox.settle()
                 self.borrowers.clear()
 
-    def take(self) -> bytes:
+    @property
+    def is_large_write(self) -> bool:
+        """What is to be written is much."""
+        return self.room <= _ROOM - _LARGE_WRITE
+
+    def take(self) -> list[bytes | memoryview]:
         """What is to be written."""
-        data = b"".join(self.out)
-        self.out.clear()
-        return data
+        out, self.out = self.out, []
+        return out
 
     def pump(self) -> None:
         """What was taken has been written: more may be sent."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from extproc.server.native.lifetime import Lifetime
 from extproc.server.native.portion import Portion
+from extproc.server.native.writing import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -171,7 +172,8 @@ class Http2Protocol(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         connection = self.connection
         while connection.out:
-            self._transport.write(connection.take())
+            large = connection.is_large_write
+            write(self._transport, connection.take(), large=large)
             connection.pump()
         if connection.over or connection.refusing:
             self._leave()

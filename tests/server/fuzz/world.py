@@ -57,7 +57,7 @@ class World:
             self.connection.receive(memoryview(read))
             read[:] = bytes(len(read))  # the next read goes to the same place
             while self.connection.out:
-                out.append(self.connection.take())
+                out += self.connection.take()
                 self.connection.pump()
             await asyncio.sleep(0)
         self.connection.lost()

@@ -125,7 +125,7 @@ class Peer:
     def frames(self) -> list[tuple[int, int, int, bytes]]:
         data = b""
         while self.connection.out:
-            data += self.connection.take()
+            data += b"".join(self.connection.take())
             self.connection.pump()
         found, at = [], 0
         while at < len(data):
