@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.subject import Processor
 
 EXCHANGES = 100_000
-WARM_UP = 5_000
+WARM_UP = 20_000
 CLIENTS = 48
 SEED = 20261126
 _LONGEST = 0.06

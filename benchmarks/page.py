@@ -87,9 +87,10 @@ once. What each takes includes the headers that the filters may still look at; p
 ## Clients that break off
 
 `python -m benchmarks.hangups`, which is no part of `make bench`: requests through a real Envoy to a chain whose hooks
-suspend; clients close the connection at a random moment, and Envoy resets the stream. Afterwards nothing may be left.
-Memory blocks are those that Python has allocated, so what an exchange leaked would stand there 100,000 times. Resident
-memory grows until there is enough for as much as was ever under way at once.
+suspend; clients close the connection at a random moment, and Envoy resets the stream. Afterwards nothing may be left:
+the process is looked at after 20,000 exchanges, and again 100,000 later. Memory blocks are those that Python has
+allocated; what an exchange leaked would stand there 100,000 times. What else grows in `grpcio` is memory of gRPC's own
+library.
 """,
     "h2load": f"""\
 ## Without Envoy
