@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from extproc.envoy.model import Close, ExtProcConfig, HeaderMode, ModeOverride
+from extproc.envoy.model import Close, ExtProcConfig, HeaderMode, Lost, ModeOverride
 from extproc.messages import Abort
 from extproc.phases import BodyMode, Direction, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
@@ -82,6 +82,7 @@ _ILLEGAL: tuple[Action, ...] = (
     ProcessingResponse(),
     Close(),
     Abort("INTERNAL", "failed"),
+    Lost(),
     answer_now(403, ("x-n", b"1"), body=b"no", details="because of this"),
     answer_now(None),
 )

@@ -192,6 +192,8 @@ class _ModelStage:
         stream = exchange.filters[filter_].stream
         if stream.is_open and any(isinstance(action, Abort | Close | Lost) for action in actions):
             self._processors[filter_].ended = True
+        if lost := [action for action in actions if isinstance(action, Lost)]:
+            actions = lost[:1]  # and with it what was said in the same go
         exchange.answer([as_read(action) for action in actions if not isinstance(action, Widen)], filter_)
         if unsent and request.closed:
             self._unreached = True

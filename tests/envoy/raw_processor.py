@@ -140,7 +140,7 @@ class _Link(Http2Link):
                 return
             if isinstance(action, Widen):
                 self.widen(stream, action.by)
-            elif isinstance(action, Lost):
+            elif isinstance(action, Lost):  # and with it what was said in the same go
                 self.leave()
                 self.on_gone()
             elif isinstance(action, Abort | Close):
