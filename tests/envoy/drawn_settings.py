@@ -39,7 +39,7 @@ def settings_from(seed: int, count: int) -> list[Setting]:
 
 def _setting(random: Random) -> Setting:
     config, http2 = _config(random), random.random() < 0.5
-    if random.random() < 0.7:
+    if random.random() < 0.8:
         return Setting(config, http2)
     second = replace(_config(random), per_route=(), stream_idle_timeout=config.stream_idle_timeout)
     return Setting(config, http2, second=second)
@@ -51,7 +51,7 @@ def _config(random: Random) -> ExtProcConfig:
 
     observing = perhaps(0.08)
     overriding = perhaps(0.4)
-    hasty = random.choice((None,) * 8 + ("message", "idle"))
+    hasty = random.choice((None,) * 18 + ("message", "idle"))
     return ExtProcConfig(
         mode=_mode(random),
         rules=_rules(random) if perhaps(0.3) else MutationRules(),

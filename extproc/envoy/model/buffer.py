@@ -1,4 +1,4 @@
-"""`Buffer`: what the filters hold of a body, in one direction of an exchange."""
+"""`Buffer`: what Envoy has of a message, and all filters share."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from extproc.envoy.model.fields import Fields
     from extproc.phases import Direction
 
 __all__ = ["Buffer"]
 
 
 class Buffer:
-    """Envoy has one for all filters, whoever of them holds: what one lets go on may be what another wanted to hold.
+    """There is one for all filters, whoever of them holds: what one lets go on may be what another wanted to hold.
 
     Attributes:
         direction: of the message.
         limit: bytes that may be in it.
-        held: what is in it; None: nothing has been held.
+        held: body that waits; None: nothing has been held.
+        trailers: as they stand; None: there are none, or not yet.
+        ended: it has come to its end, or what was put in its place has.
         streaming: more than that stops the sender, instead of failing the exchange.
         full: it has, until half of that is gone.
         handing_on: what was in it is on its way to the next filter, which may hold it again, however large it is.
@@ -35,6 +38,8 @@ class Buffer:
         self.direction = direction
         self.limit = limit
         self.held: bytes | None = None
+        self.trailers: Fields | None = None
+        self.ended = False
         self.streaming = True
         self.full = False
         self.handing_on = False

@@ -80,11 +80,11 @@ class HeaderAnswers:
             return True
         if state.body_mode is BodyMode.STREAMED:
             self._tell_held(state, end=False)
-            state.go_on()
+            state.let_headers_go()
             return True
         if state.duplex:
             self._tell_body(state, CallbackState.STREAMED_BODY)
-            state.go_on()
+            state.let_headers_go()
             return True
         if state.body_mode is BodyMode.BUFFERED_PARTIAL:
             self._collect_partial(state)

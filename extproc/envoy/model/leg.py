@@ -102,7 +102,6 @@ class Leg:
         self.onward: Onward | None = None
         self.closed = False
         self._headers_only = False
-        self._injected = False
 
     @property
     def held(self) -> bytes | None:
@@ -115,11 +114,19 @@ class Leg:
         """Headers have come."""
         self.headers = Fields(_KINDS[self.direction][0], headers)
         self.arrived = self._headers_only = end
+        self.buffer.ended = self.buffer.ended or end
         return self.headers
+
+    def take_data(self, *, end: bool) -> None:
+        """Some of the body has come."""
+        self.arrived = end
+        self.buffer.ended = self.buffer.ended or end
 
     def take_trailers(self, trailers: RawHeaders) -> Fields:
         """Trailers have come, and with them the end."""
-        self.trailers = Fields(_KINDS[self.direction][1], trailers)
+        if self.buffer.trailers is None:
+            self.buffer.trailers = Fields(_KINDS[self.direction][1], trailers)
+        self.trailers = self.buffer.trailers
         self.arrived = True
         return self.trailers
 
@@ -150,7 +157,7 @@ class Leg:
     # What a filter may ask of the filter manager
 
     def go_on(self) -> None:
-        """``continueDecoding``, ``continueEncoding``: all that is held passes, as it stands.
+        """``continueDecoding``, ``continueEncoding``: all that is held passes, as it stands, whoever held it.
 
         The end that came with data passes too, unless more has been injected since; then it had to come with that.
         """
@@ -160,21 +167,26 @@ class Leg:
             self._pass_headers(end=self._headers_only and self.held is None)
         if not self.sent.ended:
             self._hand_on()
-        if self.trailers is not None:
-            self._pass_trailers(self.trailers)
+        if self.buffer.trailers is not None:
+            self._pass_trailers(self.buffer.trailers)
 
     def _hand_on(self) -> None:
-        ends_with_data, waited = self.arrived and self.trailers is None, self.held is not None
-        if waited or (ends_with_data and not self._injected):
+        ends_with_data = self.buffer.ended and self.buffer.trailers is None
+        if self.held is not None or (self.arrived and ends_with_data):
             held, self.buffer.handing_on = self.release(), True
             self._pass_data(held, end=ends_with_data)
             self.buffer.handing_on = False
+
+    def let_headers_go(self) -> None:
+        """Headers that still wait pass, and nothing else."""
+        if self.sent.headers is None:
+            self._pass_headers(end=False)
 
     def inject(self, data: bytes, *, end: bool) -> None:
         """``inject*DataToFilterChain``: data passes before anything that is held; headers that still wait go first."""
         if self.closed:
             return
-        self._injected = self._injected or self.arrived
+        self.buffer.ended = end
         if self.sent.headers is None:
             self._pass_headers(end=False)
         self._pass_data(data, end=end)

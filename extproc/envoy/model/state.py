@@ -204,6 +204,11 @@ class ProcessorState:
             self.paused = False
             self.leg.go_on()
 
+    def let_headers_go(self) -> None:
+        """Lets only the headers go on, if they wait."""
+        self.paused = False
+        self.leg.let_headers_go()
+
     def abandon(self) -> None:
         """Nothing is asked any more: lets everything go on as it is."""
         self.finish_call()

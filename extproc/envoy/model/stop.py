@@ -35,7 +35,8 @@ class Stop:
         """Some of a body comes; `end`: nothing follows. Where nothing was to follow, it is none of this filter's."""
         if self.leg.arrived:
             return
-        self.leg.arrived = end
+        end = end and self.leg.buffer.trailers is None
+        self.leg.take_data(end=end)
         self.leg.judge_data(self._arrivals.data(self._state, data, end=end), data)
         self._state.choke_over_limit()
 
