@@ -216,9 +216,57 @@ THEMES: dict[str, tuple[str, dict[str, str]]] = {
             ),
         },
     ),
+    "Two filters in a row": (
+        "Each has a processor. The row says what the second one does, and what the first one, met first, is told.",
+        {
+            "two-filters-request_headers-immediate-shut-second": "gives an immediate response",
+            "two-filters-request_headers-immediate-shut-first": "changes nothing; the first one has answered with 403",
+            "two-filters-request_body-aborted-shut-first": "changes nothing; the first one's stream ends with an error",
+            "two-filters-what-the-second-holds-buffered": (
+                "is asked about the body, not the headers, and gives another body; `BUFFERED` in the first"
+            ),
+            "two-filters-what-the-second-holds-none": (
+                "is asked about the body, not the headers, and gives another body; the first wants headers only"
+            ),
+            "two-filters-what-the-second-holds-streamed": (
+                "is asked about the body, not the headers, and gives another body; `STREAMED` in the first"
+            ),
+        },
+    ),
+    "Another protocol, such as WebSocket": (
+        "The bytes that follow the headers are bodies without an end.",
+        {
+            "upgrade-headers-only": "is asked about headers",
+            "upgrade-streamed": "is asked about bodies, `STREAMED`",
+            "upgrade-full_duplex_streamed": "is asked about bodies, `FULL_DUPLEX_STREAMED`",
+            "upgrade-buffered": "is asked about bodies, `BUFFERED`: the end that Envoy waits for never comes",
+            "upgrade-buffered-of-the-response": "is asked about response bodies, `BUFFERED`",
+            "upgrade-denied": "gives an immediate response",
+        },
+    ),
+    "Drains and windows": (
+        "Envoy 1.40 knows the words only.",
+        {
+            "drain-both-full-duplex-streamed-always": "says `request_drain_requests` and `…_responses` each time",
+            "drain-both-alone-shut": "says nothing else",
+            "window-alone-shut": "says `server_window_update` and nothing else",
+        },
+    ),
     "Who goes away": (
         "",
         {
+            "killed-streamed-request_headers-shut": "is killed before it has answered the headers",
+            "killed-streamed-request_body-open-late": "is killed in a `STREAMED` body; `failure_mode_allow`",
+            "killed-full_duplex_streamed-headers-unanswered-open": (
+                "is killed before anything of a full duplex body has come; `failure_mode_allow`"
+            ),
+            "killed-full_duplex_streamed-pieces-unanswered-open": (
+                "is killed when it has been told of a full duplex body; `failure_mode_allow`"
+            ),
+            "killed-full_duplex_streamed-between-request-and-response-open": (
+                "is killed when the request, in full duplex, is through; `failure_mode_allow`"
+            ),
+            "refused-full_duplex_streamed-open-at-once": "cannot be reached in full duplex; `failure_mode_allow`",
             "client-leaves-in-the-body-streamed": "is asked about a request body, and the client goes",
             "upstream-leaves-before-its-response-buffered": "has answered, and the upstream goes without a response",
             "upstream-leaves-in-its-body-streamed": "is asked about a response body, and the upstream goes",

@@ -42,7 +42,16 @@ def _setting(random: Random) -> Setting:
     if random.random() < 0.8:
         return Setting(config, http2)
     second = replace(_config(random), per_route=(), stream_idle_timeout=config.stream_idle_timeout)
-    return Setting(config, http2, second=second)
+    return Setting(_orderly(config), http2, second=_orderly(second))
+
+
+def _orderly(config: ExtProcConfig) -> ExtProcConfig:
+    """One of two filters. Each holds the headers itself: where one does not, they get in each other's way.
+
+    What happens then is in ``scenarios/envoy/two_filters.py``.
+    """
+    mode = replace(config.mode, request_headers=True, response_headers=True)
+    return replace(config, mode=mode, per_route=(), observability_mode=False)
 
 
 def _config(random: Random) -> ExtProcConfig:

@@ -1,4 +1,8 @@
-"""Two ext_proc filters in a row, each with a processor of its own: a request meets the first one first."""
+"""Two ext_proc filters in a row, each with a processor of its own: a request meets the first one first.
+
+What the model has not: a filter that observes BUFFERED bodies, which alone is told nothing of them, behind another one.
+There Envoy tells it of an empty body when trailers come, and waits for ever.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ from tests.envoy.scenario import (
     ALL,
     HEADERS,
     RQH,
+    RSB,
     RSH,
+    RST,
     TRAILED_POST,
     TRAILED_REPLY,
     Scenario,
@@ -91,7 +97,7 @@ def _faults() -> Iterator[Scenario]:
 
 
 def _silent() -> Iterator[Scenario]:
-    hasty = config("headers", timeout=0.1)
+    hasty = config("headers", timeout=0.3)
     for phase in (RQH, RSH):
         request = (Send(ALL_PARTS), Wait())
         moves = request if phase.direction is Direction.REQUEST else (Send(ALL_PARTS), Reply(ALL_PARTS), Wait())
@@ -112,7 +118,50 @@ _TO_BUFFERED = ModeOverride(
     request_body=BodyMode.BUFFERED, response_body=BodyMode.BUFFERED, response_headers=HeaderMode.SKIP
 )
 
+
+def _held_by_the_second() -> Iterator[Scenario]:
+    """The second wants the body, not the headers, which go on to the first: what becomes of what the second holds?"""
+    new = say(RSB, ("content-length", b"3"), body=b"new")
+    for mode in (BodyMode.NONE, BodyMode.BUFFERED, BodyMode.STREAMED, _DUPLEX):
+        where = config("response_headers response_body response_trailers", body=mode)
+        name = f"two-filters-what-the-second-holds-{mode.name.lower()}"
+        yield Scenario(name, where, {}, response=reply(body=b"old"), second=Second(_BODY_ONLY, {RSB: [new]}))
+        late = (Send(ALL_PARTS), Reply(ALL_PARTS), Say((unchanged(RSH),)), Say((new,), second=True))
+        yield Scenario(
+            f"{name}-late",
+            where,
+            {RSH: []},
+            response=reply(body=b"old"),
+            moves=late,
+            second=Second(_BODY_ONLY, {RSB: []}),
+        )
+        if mode is not _DUPLEX:
+            yield Scenario(
+                f"{name}-trailers",
+                where,
+                {RSH: []},
+                response=TRAILED_REPLY,
+                moves=(Send(ALL_PARTS), Reply(ALL_PARTS), Say((unchanged(RSH),)), Say((unchanged(RST),), second=True)),
+                second=Second(config("response_trailers"), {RST: []}),
+            )
+
+
+_BODY_ONLY = config("response_body")
+_OBSERVING = config("all", body=BodyMode.STREAMED, observability_mode=True)
+
 SCENARIOS = [
+    *_held_by_the_second(),
+    *(
+        Scenario(
+            f"two-filters-the-second-observes-{mode.name.lower()}",
+            config("all", body=mode),
+            {},
+            TRAILED_POST,
+            TRAILED_REPLY,
+            second=Second(_OBSERVING),
+        )
+        for mode in (BodyMode.BUFFERED, BodyMode.STREAMED, BodyMode.BUFFERED_PARTIAL)
+    ),
     *(
         Scenario(
             name,
