@@ -206,11 +206,12 @@ class Headers(MutableMapping[str, str]):
             items.append((key, raw))
         else:
             self._was.setdefault(key, had)
-            at = next(index for index, item in enumerate(items) if item[0] == key)
-            items[at] = (key, raw)
             if self._repeats:
-                items[at + 1 :] = [item for item in items[at + 1 :] if item[0] != key]
+                at = next(index for index, item in enumerate(items) if item[0] == key)
+                items[at:] = [(key, raw), *(item for item in items[at:] if item[0] != key)]
                 self._values = None
+                return
+            items[items.index((key, had))] = (key, raw)
         values[key] = raw
 
     def _drop(self, key: str) -> bool:
@@ -220,10 +221,12 @@ class Headers(MutableMapping[str, str]):
         if had is None:
             return False
         self._was.setdefault(key, had)
-        self._items = [item for item in self._items if item[0] != key]
-        self._owned = True
         if self._repeats:
+            self._items = [item for item in self._items if item[0] != key]
+            self._owned = True
             self._values = None
+        else:
+            self._own().remove((key, had))
         return True
 
     def _own(self) -> RawHeaders:

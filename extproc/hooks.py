@@ -87,7 +87,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         if step.judges and link.when is not None and link.when.matches(exchange.request):
             exchange._off -= {link.index}
             exchange._joined |= {link.index}
-        if link.index in exchange._off:
+        if exchange._off and link.index in exchange._off:
             continue
         lane.link = link
         fields._allowed = link.requires

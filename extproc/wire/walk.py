@@ -30,7 +30,7 @@ _ONE_BYTE = 0x80
 """Lengths below take one byte."""
 _LONGEST_KEPT = 256
 _MOST_KEPT = 2048
-_VARYING = {":path", "x-request-id"}
+_VARYING = (":path", "x-request-id")
 """Different in nearly every message."""
 _SHORTEST_RUN = 2
 _MOST_RUNS = 256
@@ -116,11 +116,11 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     Raises:
         ValueError: the length takes more than three bytes, which is more than headers may.
     """
-    size = data[at]
+    size, more = data[at], data[at + 1]
     if size < _ONE_BYTE:
         return at + 1 + size, at + 1
-    size = size & 0x7F | data[at + 1] << 7
-    if data[at + 1] < _ONE_BYTE:
+    size = size & 0x7F | more << 7
+    if more < _ONE_BYTE:
         return at + 2 + size, at + 2
     if data[at + 2] >= _ONE_BYTE:
         raise ValueError
@@ -133,6 +133,9 @@ def _entry(entry: bytes) -> tuple[str, bytes]:
     size = len(entry)
     at = entry[1] + 2 if size > 1 and entry[0] == _FIRST else size
     if at + 1 < size and entry[at] == _RAW_VALUE and entry[at + 1] == size - at - 2 < _ONE_BYTE and at < _ONE_BYTE:
+        name = _varying.get(entry[:at])
+        if name is not None:
+            return name, entry[at + 2 :]
         header = entry[2:at].decode(), entry[at + 2 :]
     else:
         value = HeaderValue.FromString(entry)
@@ -144,6 +147,8 @@ def _entry(entry: bytes) -> tuple[str, bytes]:
     return header
 
 
+_varying = {bytes((_FIRST, len(name))) + name.encode(): name for name in _VARYING}
+"""Their names, by the bytes of the field that holds it."""
 _kept: dict[bytes, tuple[str, bytes]] = {}
 """Entries by their bytes."""
 _runs: dict[bytes, tuple[bytes, RawHeaders]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from extproc.server.native.lifetime import Lifetime
 from extproc.server.native.portion import Portion
@@ -70,13 +70,12 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the peer."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 (narrows the type)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self.connection = self._connect(self)
         self.lifetime = Lifetime(self.connection, self._loop.time(), self._age)
         self._opened(self)
         if not self._admit(transport):
-            transport.abort()
+            self._transport.abort()
             return
         limits = self.connection.limits
         shortest = min(
