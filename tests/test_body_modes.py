@@ -415,4 +415,4 @@ def test_what_is_held_of_a_body_in_small_pieces_takes_no_more_memory_than_it_cou
         return taken, budget.peak
 
     taken, counted = run(scene())
-    assert taken < 2 * counted
+    assert taken < 3 * counted  # small pieces by themselves would take twenty times as much

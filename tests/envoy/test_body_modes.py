@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 
 from extproc import Exchange, Filter, Response, Use
+from extproc.envoy.config import EnvoyOptions
 from extproc.envoy.plain_http import PlainReply
-from extproc.server.bounds import Bounds
-from extproc.server.session import Service
-from extproc.timing import Timing
 from tests.envoy.behind import Config, behind_envoy
 
 BODIES = ("NONE", "FULL_DUPLEX_STREAMED", "BUFFERED", "STREAMED")
@@ -152,36 +150,12 @@ class Patient(Filter):
         await asyncio.sleep(0.4)
 
 
-def tell(monkeypatch: pytest.MonkeyPatch, timing: Timing) -> None:
-    """Tells the processor how long Envoy waits."""
-    original = Service.__init__
-
-    def init(self: Service, *args: Any, **options: Any) -> None:
-        original(self, *args, **options | {"bounds": Bounds(timing=timing)})
-
-    monkeypatch.setattr(Service, "__init__", init)
-
-
-async def test_where_envoy_waits_too_short_a_time_it_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    def edit(_: Config, ext_proc: Config) -> None:
-        ext_proc |= {"message_timeout": "0.2s", "max_message_timeout": "10s"}
-
-    tell(monkeypatch, Timing(message_timeout=0.2, max_message_timeout=10.0))
-    async with behind_envoy(Patient(), edit=edit, timeout=5.0) as gateway:
+async def test_where_envoy_waits_too_short_a_time_it_is_asked_for_more_for_each_message() -> None:
+    async with behind_envoy(Patient(), options=EnvoyOptions(message_timeout=0.2), timeout=5.0) as gateway:
         reply = await gateway.send("GET", "/")
         stats = await gateway.stats()
 
         assert (reply.status, stats["override_message_timeout_received"]) == (200, 2)
-
-
-async def test_where_nothing_may_be_asked_for_the_filters_own_policy_comes_before_envoys_timer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tell(monkeypatch, Timing(message_timeout=0.3))
-    async with behind_envoy(
-        Use(Patient(), on_error="skip"), edit=lambda _, ext_proc: ext_proc.update(message_timeout="0.3s"), timeout=5.0
-    ) as gateway:
-        assert (await gateway.send("GET", "/")).status == 200
 
 
 @pytest.mark.parametrize("fail_open", [True, False])
