@@ -39,7 +39,6 @@ __all__ = ["ExtProc"]
 _TIMEOUT_STATUS = 504
 _UNAVAILABLE, _INTERNAL = GRPC_CODES.index("UNAVAILABLE"), GRPC_CODES.index("INTERNAL")
 _NEVER = "upstream connect error or disconnect/reset before headers. reset reason: "
-_REFUSED = "remote_connection_failure|delayed_connect_error:_Connection_refused"
 _LOST: dict[tuple[bool, bool], tuple[int, str, str]] = {
     (True, False): (
         _UNAVAILABLE,

@@ -1,4 +1,4 @@
-"""`Leg`: one direction of an exchange in Envoy's filter manager, between where it comes from and where it goes."""
+"""`Leg`: one direction of an exchange at one filter, as Envoy's filter manager sees it."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class Sent:
 
 
 class Leg:
-    """A request or a response on its way through the ext_proc filter.
+    """A request or a response on its way through one ext_proc filter.
 
     Attributes:
         direction: which of the two.
         buffer: where body is held, by this filter or another one.
         headers: as they stand; None: they have not come.
         trailers: as they stand; None: there are none, or not yet.
-        arrived: the message is here to its end.
+        arrived: the message has come to this filter to its end.
         sent: what has gone on.
         onward: where it has gone; None: to the upstream, or to the client.
         closed: nothing goes on any more.

@@ -8,7 +8,7 @@ from extproc.envoy.model.errors import MutationFailedError, SpuriousError
 from extproc.envoy.model.fields import Fields, Kind
 from extproc.envoy.model.mutation import Mutation, plausible
 from extproc.envoy.model.state import CallbackState
-from extproc.envoy.model.values import StreamedBody, StreamedHeaders
+from extproc.envoy.model.values import StreamedBody, StreamedHeaders, StreamedTrailers
 from extproc.messages import HeaderEdit
 from extproc.phases import BodyMode
 
@@ -53,6 +53,8 @@ class LocalStreaming:
             raise SpuriousError(f"local response {what} received before headers")
         else:
             self._send(piece)
+        if isinstance(piece, StreamedTrailers) or piece.end_of_stream:
+            self._asking.stream.close()
 
     def _start(self, piece: StreamedHeaders) -> None:
         request = self._request

@@ -109,6 +109,11 @@ def _silent() -> Iterator[Scenario]:
         )
 
 
+_PIECES_BOTH = config("headers response_body request_trailers response_trailers")
+_PIECE: Script = {RQH: [stream_now([(":status", b"403")], end=True)]}
+_PIECES_TRAILED: Script = {
+    RQH: [stream_now([(":status", b"200")]), stream_now(b"piece"), stream_now([("x-t", b"1")], trailers=True)]
+}
 _PIECES: Script = {RQH: [stream_now([(":status", b"200")]), stream_now(b"piece"), stream_now(b"last", end=True)]}
 _BUFFERED_REQUEST = config("request_headers request_body")
 _DUPLEX_REQUEST = config("request_headers request_body request_trailers", body=_DUPLEX)
@@ -226,14 +231,20 @@ SCENARIOS = [
     ),
     *(
         Scenario(
-            f"two-filters-the-{who}-replies-in-pieces",
-            HEADERS,
-            _PIECES if who == "first" else {},
+            f"two-filters-the-{who}-replies-in-pieces{how}",
+            where,
+            pieces if who == "first" else {},
             post(),
             reply(),
-            second=Second(config("all"), _PIECES if who == "second" else {}),
+            second=Second(where, pieces if who == "second" else {}),
         )
         for who in ("first", "second")
+        for how, where, pieces in (
+            ("", _PIECES_BOTH, _PIECES),
+            ("-headers-only", config("all", body=BodyMode.STREAMED), _PIECE),
+            ("-trailers-too", _PIECES_BOTH, _PIECES_TRAILED),
+            ("-in-full-duplex", config("all", body=_DUPLEX), _PIECES),
+        )
     ),
     *(
         Scenario(
