@@ -11,6 +11,7 @@ import asyncio
 import logging
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Flaky
@@ -81,15 +82,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run random exchanges through the real Envoy and through the model.")
     parser.add_argument("--seed", type=int, default=1, help="what is drawn (default: %(default)s)")
     parser.add_argument("--exchanges", type=int, default=1000, help="how many (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="Envoys at a time (default: %(default)s)")
     options = parser.parse_args()
     logging.disable()
     begun, disagreements = time.monotonic(), 0
-    for index in range(0, options.exchanges, _BATCH):
-        batch = options.seed * 1_000_000 + index // _BATCH
-        found = disagreement(batch, min(_BATCH, options.exchanges - index))
-        if found is not None:
-            disagreements += 1
-            print(f"batch {batch}:\n{found}\n", flush=True)
+    starts = range(0, options.exchanges, _BATCH)
+    batches = [options.seed * 1_000_000 + start // _BATCH for start in starts]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        results = pool.map(disagreement, batches, [min(_BATCH, options.exchanges - start) for start in starts])
+        for batch, found in zip(batches, results, strict=True):
+            disagreements += found is not None
+            print(f"batch {batch}: {'agreed' if found is None else found}", file=sys.stderr, flush=True)
     took = time.monotonic() - begun
     print(f"seed {options.seed}: {options.exchanges} exchanges, {disagreements} disagreements, {took:.0f} s")
     return 1 if disagreements else 0

@@ -64,6 +64,7 @@ class Exchange:
         self.over = False
         self.reset = False
         self._replied = False
+        self._request_here = False
         self._expected: list[tuple[float, int, int, Deed]] = []
         """What the processors will do, by when."""
         self._number = count()
@@ -96,28 +97,29 @@ class Exchange:
 
     def headers(self, direction: Direction, headers: RawHeaders, *, end: bool) -> None:
         """Headers come, from the client or from the upstream; `end`: nothing follows."""
-        if not self._ignores(direction):
+        if self._takes(direction, end=end):
             self._stops[direction][0].headers(headers, end=end)
             self._look()
 
     def data(self, direction: Direction, data: bytes, *, end: bool) -> None:
         """Some of a body comes; `end`: nothing follows."""
-        if not self._ignores(direction):
+        if self._takes(direction, end=end):
             self._stops[direction][0].data(data, end=end)
             self._look()
 
     def trailers(self, direction: Direction, trailers: RawHeaders) -> None:
         """Trailers come, and nothing follows."""
-        if not self._ignores(direction):
+        if self._takes(direction, end=True):
             self._stops[direction][0].trailers(trailers)
             self._look()
 
-    def _ignores(self, direction: Direction) -> bool:
-        """Whether this has come to its end, or another response has taken its place."""
+    def _takes(self, direction: Direction, *, end: bool) -> bool:
+        """Whether this goes on: not where it has been ended, or where another response has taken its place."""
         if direction is Direction.REQUEST:
             self._idle_since = self._clock.now
+            self._request_here = self._request_here or end
         closed = self._arriving(direction).closed
-        return self.over or closed or (direction is Direction.RESPONSE and self._replied)
+        return not (self.over or closed or (direction is Direction.RESPONSE and self._replied))
 
     def _arriving(self, direction: Direction) -> Leg:
         """A message as it comes to the first filter that it meets."""
@@ -179,7 +181,7 @@ class Exchange:
 
     def _idle_too_long(self) -> None:
         """``stream_idle_timeout``: the client has neither said nor heard anything for a while."""
-        status = 504 if self._arriving(Direction.REQUEST).arrived else 408
+        status = 504 if self._request_here else 408
         self._reply_instead(self._local_reply(status, b"stream timeout"), "stream_idle_timeout")
         self._idle_since = self._clock.now
         self._look()

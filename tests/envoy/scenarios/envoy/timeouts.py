@@ -93,6 +93,17 @@ SCENARIOS = [
         post(),
         moves=waiting(),
     ),
+    *(
+        Scenario(
+            f"idle-with-an-early-response-unanswered-and-the-request-{what}",
+            config("all", body=BodyMode.FULL_DUPLEX_STREAMED, stream_idle_timeout=0.3),
+            {RSH: []},
+            post(chunked=True),
+            reply(body=b""),
+            moves=(Send(), Reply(early=True), *ends, Wait()),
+        )
+        for what, ends in {"here": (Send(ALL_PARTS),), "unfinished": ()}.items()
+    ),
     Scenario("TimeoutOnRequestBody", _BODIES, {RQB: []}, post(), moves=waiting()),
     Scenario(
         "TimeoutOnResponseBody", _BODIES, {RSB: []}, response=reply(body=b"hello"), moves=waiting(for_response=True)
