@@ -82,6 +82,8 @@ class Traffic:
     """The neighbours come before the filter."""
     piecewise: bool
     """Each piece comes when the one before it is dealt with."""
+    ahead: bool = False
+    """Bodies are sent before the headers are answered, where they are STREAMED."""
 
 
 BODIES = st.builds(
@@ -101,6 +103,7 @@ def traffic(case: Case) -> st.SearchStrategy[Traffic]:
         st.sampled_from([(), (Whole,), (Pieces,), (Whole, Pieces)]),
         st.booleans(),
         st.booleans(),
+        st.booleans(),
     )
 
 
@@ -112,7 +115,8 @@ def play(case: Case, said: Traffic, modes: tuple[BodyMode, BodyMode], *, split: 
     config = ExtProcConfig.for_chain(chain)
     there, back = modes
     mode = replace(config.mode, request_body=there, response_body=back, request_trailers=True, response_trailers=True)
-    model = EnvoyModel(replace(config, mode=mode))
+    ahead = said.ahead and there is back is BodyMode.STREAMED
+    model = EnvoyModel(replace(config, mode=mode, send_body_without_waiting_for_header_response=ahead))
     response = said.back.message(THEIRS, split=split)
     return [
         exchange(chain, model, said, said.there.message([*LINE, *headers], split=split), response, f"x-{number}")
@@ -144,7 +148,7 @@ def unframed(message: HttpMessage | None) -> HttpMessage | None:
 
 @pytest.mark.parametrize("mode", BodyMode, ids=lambda mode: mode.name)
 @pytest.mark.parametrize("name", CASES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(data=st.data())
 def test_neither_mode_nor_cuts_decide(name: str, mode: BodyMode, data: st.DataObject) -> None:
     case = CASES[name]
