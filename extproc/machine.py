@@ -271,7 +271,8 @@ class ExchangeMachine:
 
     def _on_body(self, message: Message, lane: Lane, *, unseen: bool) -> Steps[None]:
         phase = message.phase
-        flow, rule, side = self._flow(phase.direction), RULES[phase, self._mode(phase.direction)], self._side(phase)
+        mode = self._mode(phase.direction)
+        flow, rule, side = FLOWS[mode], RULES[phase, mode], self._side(phase)
         if lane.replaced:
             return  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers

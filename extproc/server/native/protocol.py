@@ -19,6 +19,8 @@ __all__ = ["Http2Protocol"]
 
 _LINGER = 1.0
 """Seconds in which a peer may read our last words: closing at once would let the kernel throw them away."""
+_LARGE_READ = 32 * 1024
+"""Bytes from which on a read is a body, probably, and worth not being copied; small frames are quicker to copy."""
 _LONGEST_TICK = 1.0
 _TICKS_A_LIMIT = 4
 
@@ -102,9 +104,10 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Takes what has come, and writes at once all that comes of it."""
-        data = self._buffer[: len(self.connection.cut_off) + nbytes]
+        read = self._buffer[: len(self.connection.cut_off) + nbytes]
+        data = read if nbytes >= _LARGE_READ else bytes(read)
         if self._portion.is_small(nbytes):
-            self.connection.receive(bytes(data))
+            self.connection.receive(data)
             self._flush()
             return
         began = self._loop.time()
