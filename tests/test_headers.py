@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc import HeaderError, Headers, PhaseError
-from extproc.messages import RawHeaders
+from extproc.messages import HeaderEdit, RawHeaders
+from tests.envoy_side import apply
 
 NAMES = ["x-a", "x-b", "cookie", "set-cookie"]
 SPELLINGS = [*NAMES, *(name.title() for name in NAMES)]
 TEXT = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=4).map(str.strip)
 ITEMS: st.SearchStrategy[RawHeaders] = st.lists(st.tuples(st.sampled_from([*NAMES, ":path"]), TEXT.map(str.encode)))
-EDITS = st.lists(st.tuples(st.sampled_from(["set", "add", "pop"]), st.sampled_from(SPELLINGS), TEXT))
+EDITS = st.lists(st.tuples(st.sampled_from(["set", "add", "pop", "discard"]), st.sampled_from(SPELLINGS), TEXT))
 
 
 @given(ITEMS, EDITS)
@@ -32,13 +33,63 @@ def test_edits_do_to_the_items_what_they_say_and_never_touch_what_was_given(
         elif action == "add":
             headers.add(name, value)
             model[name.lower()].append(value)
-        else:
+        elif action == "pop":
             headers.pop(name, None)
+            model[name.lower()] = []
+        else:
+            assert headers.discard(name) == bool(model[name.lower()])
             model[name.lower()] = []
     assert {name: headers.get_all(name) for name in NAMES} == model
     assert set(headers) == {name for name, values in model.items() if values}
     assert len(headers) == len(set(headers))
     assert items == given_items
+
+
+def edit(headers: Headers, edits: list[tuple[str, str, str]]) -> None:
+    for action, name, value in edits:
+        if action == "set":
+            headers[name] = value
+        elif action == "add":
+            headers.add(name, value)
+        else:
+            headers.discard(name)
+
+
+@given(ITEMS, EDITS, EDITS)
+def test_edits_that_were_noted_are_those_that_were_made(
+    items: RawHeaders, edits: list[tuple[str, str, str]], later: list[tuple[str, str, str]]
+) -> None:
+    headers = Headers(items)
+    edit(headers, edits)
+    before = list(headers._rebase())
+    edit(headers, later)
+    noted = headers._plain_mutation()
+    if len(dict(before)) < len(before):
+        assert noted is None or not later
+    if noted is not None:
+        set_headers = [HeaderEdit(name, value) for name, value in noted[0]]
+        assert sorted(apply(before, set_headers, noted[1])) == sorted(headers._items)
+        added = [name for name, _ in noted[0] if name not in dict(before)]
+        assert added == [name for name, _ in headers._items if name not in dict(before)]
+
+
+LOOKALIKES = ["x-a-b", "x_a-b", "x-a_b", "x_a_b", "X_A_B"]
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+@pytest.mark.parametrize("sent", [[], *([one] for one in LOOKALIKES), LOOKALIKES])
+def test_what_an_upstream_could_take_for_a_name_goes_with_it(name: str, sent: list[str]) -> None:
+    headers = Headers([("x-a", b"1"), *((one.lower(), b"2") for one in sent), ("x-a-b-c", b"3")])
+    assert headers.discard_lookalikes(name) == bool(sent)
+    assert headers.multi_items() == [("x-a", "1"), ("x-a-b-c", "3")]
+
+
+@pytest.mark.parametrize("name", ["content_length", ":path", "x-envoy-peer"])
+def test_what_must_not_be_removed_has_no_lookalikes_either(name: str) -> None:
+    headers = Headers([(":path", b"/"), ("content-length", b"1"), ("x-envoy-peer", b"1")])
+    with pytest.raises(HeaderError):
+        headers.discard_lookalikes(name)
+    assert len(headers._items) == 3
 
 
 @given(ITEMS)
