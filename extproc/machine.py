@@ -293,6 +293,8 @@ class ExchangeMachine:
             yield from self._conclude(verdict, stage)
             return
         out = message.body if pipeline is None else pipeline.take()
+        if out and not rule.headers and isinstance(side, Response) and has_no_content(self.exchange, fields._items):
+            out = b"" if flow.carried else message.body
         if end:
             side._body = out if pipeline is None or pipeline.keeps else None
         if flow.carried:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from extproc import BodyMode, Chain, Exchange, Filter, Phase, Response, Use
 from extproc.answers import UNCHANGED
+from extproc.machine import ExchangeMachine
 from extproc.messages import Continue, HeaderEdit, Immediate, Message, Protocol, RawHeaders
 from tests.acting import Do, acting, acting_in
 from tests.envoy_side import apply, body, go, request, response, trailers
+from tests.jumping_loop import run
 
 HALVES = {
     "request": (request, Phase.REQUEST_HEADERS, Phase.REQUEST_BODY),
@@ -252,6 +255,25 @@ def test_its_headers_can_be_edited(case: str) -> None:
     chain = Chain([acting(on_response_headers=lambda x: x.response.headers.add("x-a", "1"))])
     _, [_, answer] = go(chain, *BODILESS[case])
     assert answer == Continue(Phase.RESPONSE_HEADERS, (HeaderEdit("x-a", b"1"),))
+
+
+@pytest.mark.parametrize("mode", [BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED])
+@pytest.mark.parametrize("case", BODILESS)
+def test_nor_does_one_whose_end_comes_as_an_empty_piece(case: str, mode: BodyMode) -> None:
+    asked, answered = BODILESS[case]
+    messages = [
+        replace(asked, protocol=Protocol(mode, mode)),
+        replace(answered, end_of_stream=False),
+        body(Phase.RESPONSE_BODY, b""),
+    ]
+    chain = Chain([acting(on_response_chunk=lambda _, chunk: chunk or b"smuggled")])
+    machine = ExchangeMachine(chain, "x-1")
+
+    async def scene() -> list[Any]:
+        return [answer for message in messages for answer in await machine.receive_all(message)]
+
+    *_, last = run(scene())
+    assert (last.phase, last.body or b"") == (Phase.RESPONSE_BODY, b"")
 
 
 @pytest.mark.parametrize("status", [204, 304])
