@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# What filters see (headers, http) and this are one unit: their underscore means "not for filters".
+# pyright: reportPrivateUsage=false
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from extproc.messages import Output, RawHeaders, Typed
     from extproc.phases import Phase, Rule
 
-__all__ = ["Lane", "Stage"]
+__all__ = ["GONE", "Lane", "Stage"]
+
+GONE = "it has left already; edit it in an earlier phase"
+"""Why something cannot be edited any more."""
 
 
 class Lane:
@@ -95,6 +100,13 @@ class Stage:
     def in_phase(self, phase: Phase) -> Stage:
         """The same message in the hooks of another phase."""
         return Stage(self.lane, phase, self.rule, self.side, self.fields, self.headers, self.body)
+
+    def open(self) -> None:
+        """Lets hooks edit what an answer of this stage can still change, and nothing else."""
+        side, fields = self.side, self.fields
+        side._headers._sealed = GONE if fields is not side._headers else ""
+        fields._sealed = "" if self.rule.headers else GONE
+        side._body_sealed = "" if self.rule.body or self.rule.replace else GONE
 
     @property
     def is_request(self) -> bool:

@@ -24,7 +24,7 @@ from extproc.exchange import Exchange
 from extproc.headers import Headers
 from extproc.hooks import advance, complete, failed, resume, run
 from extproc.http import Request, Response
-from extproc.lane import Lane, Stage
+from extproc.lane import GONE, Lane, Stage
 from extproc.messages import Abort, Message, the_answer
 from extproc.modes import can_change, fewer_phases
 from extproc.phases import FLOWS, REPLY_IN_PIECES, RULES, BodyMode, Direction, Part, Phase, can_follow
@@ -46,7 +46,6 @@ __all__ = ["ExchangeMachine"]
 _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RESPONSE_BODY}
 _HEADERS_OF = {Direction.REQUEST: Phase.REQUEST_HEADERS, Direction.RESPONSE: Phase.RESPONSE_HEADERS}
 _HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
-_GONE = "it has left already; edit it in an earlier phase"
 _PERHAPS_A_PART = (
     "this may be only a part of the body, and Envoy lets the rest of it pass: set the body mode to BUFFERED or "
     "FULL_DUPLEX_STREAMED in Envoy's ext_proc filter (in BUFFERED_PARTIAL, what has trailers needs a content-length)"
@@ -170,7 +169,7 @@ class ExchangeMachine:
         if outcome is not None or self._chain.steps[_BODY_OF[phase.direction]]:
             return self._pending(self._on_headers(stage, queue, outcome), lane)
         self._go_on(stage, self._replacement(stage))
-        side._headers._sealed = side._body_sealed = _GONE
+        side._headers._sealed = side._body_sealed = GONE
         if self._chain.ends_with_request_headers:
             self._leave_early()
         return None
@@ -211,7 +210,7 @@ class ExchangeMachine:
         if self._chain.completions:
             for side in (exchange._request, exchange._response):
                 if side is not None:
-                    side._seal(_GONE)
+                    side._seal(GONE)
 
     def break_off(self, abort: Abort) -> Abort:
         """Ends the exchange with an error: from here on there are no answers."""
@@ -284,7 +283,7 @@ class ExchangeMachine:
         pipeline = lane.pipeline
         end = flow.whole or message.end_of_stream
         if verdict is None and pipeline is not None:
-            _open(stage)
+            stage.open()
             if flow.partial and not message.end_of_stream and not is_whole(stage.headers, message.body):
                 verdict = pipeline.refuse(stage, _PERHAPS_A_PART)
             if verdict is None:
@@ -316,7 +315,7 @@ class ExchangeMachine:
             if isinstance(held.side, Response) and has_no_content(self.exchange, held.side._headers._items):
                 out = b""
             self._go_on(held, None)
-            held.side._seal(_GONE)
+            held.side._seal(GONE)
         for piece in pieces(lane, _BODY_OF[stage.phase.direction], out, end=end):
             self._give(lane, piece)
 
@@ -331,7 +330,7 @@ class ExchangeMachine:
         if verdict is None and lane.pipeline is not None and not lane.pipeline.ended:
             verdict = yield from self._end_body(stage, flow)
         if verdict is None:
-            _open(stage)
+            stage.open()
             verdict = yield from run(self.exchange, stage, self._chain.steps[phase])
         yield from self._conclude(verdict, stage)
 
@@ -347,7 +346,7 @@ class ExchangeMachine:
             fields = stage.side._headers
             rule = RULES[phase, self._mode(phase.direction)]
             body = Stage(lane, phase, rule, stage.side, fields, fields._rebase(), None)
-        _open(body)
+        body.open()
         verdict = yield from pipeline.push(body, b"", end=True)
         out = pipeline.take()
         if verdict is not None:
@@ -445,7 +444,7 @@ class ExchangeMachine:
             told = self.break_off(verdict) if isinstance(verdict, Abort) else (yield from self._reply(*verdict, stage))
             if told is not None:
                 self._give(lane, told)
-        stage.side._seal(_GONE)
+        stage.side._seal(GONE)
 
     def _replacement(self, stage: Stage) -> bytes | None:
         """What has to take the place of the body that Envoy has; None: nothing."""
@@ -500,11 +499,3 @@ class ExchangeMachine:
 
 def _drop(_: Output) -> None:
     """Where answers go when the exchange is over."""
-
-
-def _open(stage: Stage) -> None:
-    """Lets hooks edit what an answer of this stage can still change, and nothing else."""
-    side, fields = stage.side, stage.fields
-    side._headers._sealed = _GONE if fields is not side._headers else ""
-    fields._sealed = "" if stage.rule.headers else _GONE
-    side._body_sealed = "" if stage.rule.body or stage.rule.replace else _GONE
