@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from extproc.phases import BodyMode
 from tests.envoy.moves import ALL_PARTS, Leave, Reply, Send
-from tests.envoy.scenario import RQB, RQH, RSB, RSH, TRAILED_POST, TRAILED_REPLY, Scenario, config, split
+from tests.envoy.scenario import RQB, RQH, RSB, RSH, TRAILED_POST, TRAILED_REPLY, Scenario, config, post, split
 
 _MODES = (
     BodyMode.NONE,
@@ -31,6 +31,12 @@ _LEAVING = {
 }
 
 SCENARIOS = [
+    Scenario(
+        "upstream-leaves-and-the-reply-is-over-the-limit",
+        config("request_headers response_body", buffer_limit=5),
+        request=post(chunked=True),
+        moves=(Send(ALL_PARTS), _UPSTREAM),
+    ),
     *(
         Scenario(f"{what}-{mode.name.lower()}", config("all", body=mode), {}, _POST, _REPLY, moves=moves)
         for mode in _MODES
