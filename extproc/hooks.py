@@ -154,7 +154,7 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
     lane.phase, lane.link = stage.phase, link
     headers = side._headers
     sealed, body = headers._sealed, side._body
-    before = (lane.clear_route_cache, lane.emitted, lane.typed)
+    before = (side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
     headers._sealed = side._body_sealed = _IN_PIECES
     side._body = None
     try:
@@ -162,7 +162,7 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
         if result is not None and not isinstance(result, bytes):
             result = yield from _settled_chunk(exchange, stage, link, result)
     except (Exception, asyncio.CancelledError) as error:
-        lane.clear_route_cache, lane.emitted, lane.typed = before
+        side._marks, lane.clear_route_cache, lane.emitted, lane.typed = before
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
         verdict = failed(exchange, stage, link, error, final=not intact)

@@ -279,3 +279,13 @@ def test_a_hook_that_swallows_its_timeout_is_taken_at_its_word() -> None:
 
     _, [answer] = go(Chain([acting(on_request_headers=stubborn)]), request())
     assert (answer.status, answer.details) == (503, "late")
+
+
+def test_details_that_a_hook_for_pieces_gave_a_reply_go_with_it_when_it_fails() -> None:
+    def rename_and_fail(exchange: Exchange, _: bytes) -> None:
+        exchange.response.details = "half done"
+        raise RuntimeError
+
+    before = Use(acting(on_response_chunk=rename_and_fail), on_error="skip")
+    _, (answer,) = go(Chain([before, acting(on_request_headers=lambda _: Response(403, details="own"))]), request())
+    assert answer.details == "own"
