@@ -462,9 +462,7 @@ class ExchangeMachine:
             held = stage.phase.part is Part.HEADERS and stage.body is None and self._flow(Direction.RESPONSE).whole
             self.exchange._response_begun = not held
         fewer = self._terms.change_modes and (self.exchange._off or lane.unwanted)
-        answer = going_on(stage, body, self._mode_change(stage) if fewer else None)
-        if not self.exchange.watched:
-            lane.emit(answer)
+        self._give(lane, going_on(stage, body, self._mode_change(stage) if fewer else None))
         if lane.clear_route_cache or lane.emitted or lane.typed:
             lane.clear_route_cache = False
             lane.emitted, lane.typed = {}, {}

@@ -6,6 +6,7 @@ In two classes, because a class is what pytest-xdist gives to one worker, and tw
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import ClassVar
 
 import pytest
 import pytest_asyncio
@@ -31,23 +32,22 @@ async def real(request: pytest.FixtureRequest) -> AsyncIterator[Real]:
 
 
 @pytest.mark.asyncio(loop_scope="class")
-class TestEven:
+class Agreement:
+    scenarios: ClassVar[Sequence[Scenario]]
+
+    async def test_model_and_envoy_agree(self, real: Real, scenario: Scenario) -> None:
+        unlike = await disagreements(real, scenario)
+        assert not unlike, "\n".join(unlike)
+
+
+@each(EVEN)
+class TestEven(Agreement):
     scenarios = EVEN
 
-    @each(EVEN)
-    async def test_model_and_envoy_agree(self, real: Real, scenario: Scenario) -> None:
-        unlike = await disagreements(real, scenario)
-        assert not unlike, "\n".join(unlike)
 
-
-@pytest.mark.asyncio(loop_scope="class")
-class TestOdd:
+@each(ODD)
+class TestOdd(Agreement):
     scenarios = ODD
-
-    @each(ODD)
-    async def test_model_and_envoy_agree(self, real: Real, scenario: Scenario) -> None:
-        unlike = await disagreements(real, scenario)
-        assert not unlike, "\n".join(unlike)
 
 
 def test_scenarios_have_names_of_their_own() -> None:
