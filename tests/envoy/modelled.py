@@ -69,7 +69,8 @@ class _ModelStage:
     @property
     def client(self) -> Received:
         exchange = self.exchange
-        message, state = exchange.response.sent.message(), RESET if exchange.reset or self._left else UNDER_WAY
+        gone = exchange.reset or self._left or (exchange.ends_early and not self._http2)
+        message, state = exchange.response.sent.message(), RESET if gone else UNDER_WAY
         if message is None:
             return Received(state=state)
         message = over_http2(message) if self._http2 else over_http1(message, self._request)

@@ -113,13 +113,20 @@ class Exchange:
             self._stops[direction][0].trailers(trailers)
             self._look()
 
+    @property
+    def ends_early(self) -> bool:
+        """The response has ended before the request: over HTTP/1.1, Envoy closes the client's connection then."""
+        return self.response.sent.ended and not self._request_here
+
     def _takes(self, direction: Direction, *, end: bool) -> bool:
         """Whether this goes on: not where it has been ended, or where another response has taken its place."""
+        if self.over:
+            return False
         if direction is Direction.REQUEST:
             self._idle_since = self._clock.now
             self._request_here = self._request_here or end
         closed = self._arriving(direction).closed
-        return not (self.over or closed or (direction is Direction.RESPONSE and self._replied))
+        return not (closed or (direction is Direction.RESPONSE and self._replied))
 
     def _arriving(self, direction: Direction) -> Leg:
         """A message as it comes to the first filter that it meets."""

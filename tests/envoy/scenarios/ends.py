@@ -5,10 +5,25 @@ from __future__ import annotations
 from extproc.envoy.model import Close, HttpMessage
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import BodyMode
-from tests.envoy.answers import answer_now, stream, unchanged
+from tests.envoy.answers import answer_now, say, stream, unchanged
 from tests.envoy.moves import ALL_PARTS, Move, Reply, Say, Send, stepwise
 from tests.envoy.raw_processor import Action
-from tests.envoy.scenario import RQB, RQH, RQT, RSB, RSH, RST, Scenario, Script, config, get, post, reply, split
+from tests.envoy.scenario import (
+    HEADERS,
+    RQB,
+    RQH,
+    RQT,
+    RSB,
+    RSH,
+    RST,
+    Scenario,
+    Script,
+    config,
+    get,
+    post,
+    reply,
+    split,
+)
 
 _DUPLEX = config("all", body=BodyMode.FULL_DUPLEX_STREAMED)
 _REQUEST = config("request_headers request_body request_trailers", body=BodyMode.FULL_DUPLEX_STREAMED)
@@ -108,6 +123,21 @@ SCENARIOS = [
             "whole": (Send(2), Reply(ALL_PARTS, early=True), Send(), Send()),
             "begun": (Send(2), Reply(early=True), Send(), Reply(early=True), Send()),
         }.items()
+    ),
+    *(
+        Scenario(
+            f"a-response-that-promises-more-{when}-{what}",
+            HEADERS,
+            {RSH: [say(RSH, ("content-length", b"3"))]},
+            post(b"aaa", chunked=True),
+            reply(body=body),
+            moves=moves,
+        )
+        for when, moves in {
+            "early": (Send(), Reply(ALL_PARTS, early=True), Send()),
+            "in-its-time": (Send(ALL_PARTS), _REST),
+        }.items()
+        for what, body in {"bodiless": b"", "too-short": b"b", "kept": b"bbb"}.items()
     ),
     Scenario(
         "an-immediate-response-where-the-upstream-has-begun-its-own",

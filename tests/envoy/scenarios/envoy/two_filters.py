@@ -248,6 +248,18 @@ SCENARIOS = [
     ),
     *(
         Scenario(
+            f"two-filters-the-second-promises-a-body-for-the-{what}-of-the-first-{when}",
+            HEADERS,
+            {RQH: [does]},
+            post(chunked=True),
+            moves=(Send(parts),),
+            second=Second(HEADERS, {RSH: [say(RSH, ("content-length", b"3"))]}),
+        )
+        for what, does in (("error", unchanged(RSH)), ("immediate-response", answer_now(403)))
+        for when, parts in (("before-the-request-has-ended", 1), ("after-it", ALL_PARTS))
+    ),
+    *(
+        Scenario(
             f"two-filters-a-body-over-the-limit-of-the-{who}",
             config("headers bodies", body=one, buffer_limit=10),
             {},
