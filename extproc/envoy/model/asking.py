@@ -40,6 +40,7 @@ class Asking:
 
     def ask_body(self, state: ProcessorState, data: bytes, callback: CallbackState, *, end: bool) -> None:
         """Tells of a body, or a piece of it."""
+        state.end_told = state.end_told or end
         self._start(state, callback)
         self.stream.send(self.requests.body(state, data, end=end))
 

@@ -56,6 +56,6 @@ class Buffer:
             self._on_too_large(self.direction)
 
     def release(self) -> bytes:
-        """Gives out what is in it; nothing is then."""
-        held, self.held, self.full = self.held or b"", None, False
+        """Gives out what is in it. It stays, empty: by that the next filter knows of a body, if of an empty one."""
+        held, self.held, self.full = self.held or b"", b"", False
         return held

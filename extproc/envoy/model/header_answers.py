@@ -124,7 +124,7 @@ class HeaderAnswers:
 
     def _tell_body(self, state: ProcessorState, callback: CallbackState) -> None:
         leg = state.leg
-        if leg.held or (leg.held is not None and state.ended_in_body):
+        if leg.held or (leg.held is not None and state.ended_in_body and not state.end_told):
             self._asking.ask_body(state, leg.release(), callback, end=state.ended_in_body)
 
     def _collect_partial(self, state: ProcessorState) -> None:

@@ -201,7 +201,7 @@ class Leg:
         self.buffer.hold((self.held or b"") + data)
 
     def release(self) -> bytes:
-        """Gives out what is held; nothing is then."""
+        """Gives out what is held."""
         return self.buffer.release()
 
     # Where it goes

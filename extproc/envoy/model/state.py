@@ -96,6 +96,7 @@ class ProcessorState:
         body_begun: some of it has come.
         body_replaced: an answer has replaced it, and what comes of it is dropped.
         partial_done: BUFFERED_PARTIAL: the processor has seen as much as it will.
+        end_told: the processor has been told that the body is over.
         trailers_told: the processor has been told of the trailers.
         attributes_told: it has been told the attributes.
         done: the last answer about it is here.
@@ -116,6 +117,7 @@ class ProcessorState:
         self.body_begun = False
         self.body_replaced = False
         self.partial_done = False
+        self.end_told = False
         self.trailers_told = False
         self.attributes_told = False
         self.done = False

@@ -7,6 +7,7 @@ There Envoy tells it of an empty body when trailers come, and waits for ever.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from extproc.envoy.model import Close, HeaderMode, ModeOverride
 from extproc.messages import Abort, Message
@@ -245,6 +246,33 @@ SCENARIOS = [
             ("-trailers-too", _PIECES_BOTH, _PIECES_TRAILED),
             ("-in-full-duplex", config("all", body=_DUPLEX), _PIECES),
         )
+    ),
+    *(
+        Scenario(
+            f"two-filters-an-empty-body-with-trailers-{one.name.lower()}-{other.name.lower()}-{how}",
+            config("all", body=one),
+            {},
+            replace(TRAILED_POST, chunks=(b"",)),
+            replace(TRAILED_REPLY, chunks=(b"",)),
+            moves=moves,
+            second=Second(
+                config("all", body=other, send_body_without_waiting_for_header_response=other is BodyMode.STREAMED)
+            ),
+        )
+        for one in (BodyMode.NONE, *_MODES[:-1])
+        for other in _MODES[:-1]
+        for how, moves in _MOVES.items()
+    ),
+    *(
+        Scenario(
+            f"two-filters-the-end-is-told-once-{one.name.lower()}",
+            config("headers bodies", body=one),
+            {},
+            post(),
+            reply(chunked=True),
+            second=Second(config("all", body=_DUPLEX)),
+        )
+        for one in (BodyMode.NONE, *_MODES[:-1])
     ),
     *(
         Scenario(
