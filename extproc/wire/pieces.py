@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from extproc.phases import Phase
+from extproc.wire.length import length_at
 
 __all__ = ["LARGE", "large_piece"]
 
@@ -12,11 +13,10 @@ LARGE = 1024
 _PHASES = {0x22: Phase.REQUEST_BODY, 0x2A: Phase.RESPONSE_BODY}
 """By tag: a field's number and that it has a length."""
 _BODY = 0x0A
-_END_OF_STREAM = b"\x10\x01"
-_NO_METADATA = b"\x42\x00"
-"""An empty ``metadata_context``, with which Envoy ends nearly every message."""
-_MORE = 0x80
-_LONGEST_SHIFT = 28
+_LAST = (b"", b"\x10\x01")
+"""What may follow a body: ``end_of_stream``."""
+_ENDS = (b"", b"\x42\x00")
+"""What may follow it all: an empty ``metadata_context``, with which Envoy ends nearly every message."""
 
 
 def large_piece(data: bytes) -> tuple[Phase, bytes, bool] | None:
@@ -27,23 +27,13 @@ def large_piece(data: bytes) -> tuple[Phase, bytes, bool] | None:
     phase = _PHASES.get(data[0])
     if phase is None:
         return None
-    size, at = _varint(data, 1)
-    end = at + size
-    if data[at] != _BODY or end > len(data) or data[end:] not in (b"", _NO_METADATA):
+    try:
+        end, at = length_at(data, 1)
+        if data[at] != _BODY or end > len(data) or data[end:] not in _ENDS:
+            return None
+        over, at = length_at(data, at + 1)
+    except ValueError:
         return None
-    length, at = _varint(data, at + 1)
-    over = at + length
-    if over > end or data[over:end] not in (b"", _END_OF_STREAM):
+    if over > end or data[over:end] not in _LAST:
         return None
     return phase, data[at:over], over < end
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A length, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & ~_MORE) << shift
-        at, shift = at + 1, shift + 7
-        if byte < _MORE or shift > _LONGEST_SHIFT:
-            return value, at

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from extproc.phases import Phase
 from extproc.wire.core_pb2 import HeaderValue
+from extproc.wire.length import length_at
 
 if TYPE_CHECKING:
     from extproc.messages import RawHeaders
@@ -45,10 +46,10 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         phase = _PHASES.get(data[0])
         if phase is None:
             return None
-        end, at = _length(data, 1)
+        end, at = length_at(data, 1)
         if data[at] != _FIRST:
             return None
-        map_end, at = _length(data, at + 1)
+        map_end, at = length_at(data, at + 1)
         headers, at = _entries(data, at, map_end)
     except (IndexError, ValueError, DecodeError):
         return None
@@ -79,7 +80,7 @@ def _entries(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
             entry = data[at : at + size]
             at += size
         else:
-            at, start = _length(data, at - 1)
+            at, start = length_at(data, at - 1)
             entry = data[start:at]
         run = run_from(entry)
         if run is not None and data.startswith(run[0], begin):
@@ -108,24 +109,6 @@ def _keep_run(data: bytes, headers: RawHeaders) -> None:
     size, start = (data[1], 2) if data[1] < _ONE_BYTE else (0, 0)
     if size:
         _runs[data[start : start + size]] = data, headers
-
-
-def _length(data: bytes, at: int) -> tuple[int, int]:
-    """Where a length-delimited field ends whose length stands at `at`, and where it begins.
-
-    Raises:
-        ValueError: the length takes more than three bytes, which is more than headers may.
-    """
-    size, more = data[at], data[at + 1]
-    if size < _ONE_BYTE:
-        return at + 1 + size, at + 1
-    size = size & 0x7F | more << 7
-    if more < _ONE_BYTE:
-        return at + 2 + size, at + 2
-    if data[at + 2] >= _ONE_BYTE:
-        raise ValueError
-    size = size & 0x3FFF | data[at + 2] << 14
-    return at + 3 + size, at + 3
 
 
 def _entry(entry: bytes) -> tuple[str, bytes]:
