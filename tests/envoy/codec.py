@@ -29,10 +29,15 @@ def _with_joined(part: Part) -> Part:
 
 
 def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
-    """What has come of a body is one piece; an empty one of its own says that it is over, or the trailers do."""
+    """What has come of a body is one piece; an empty one of its own says that it is over, or the trailers do.
+
+    An empty one also follows headers alone that ask for another protocol, or agree to it.
+    """
     body = b"".join(part.data for part in parts if isinstance(part, Data))
     if parts and isinstance(parts[0], Head):
         yield parts[0]
+        if not body and _switches(parts[0]):
+            yield Data(b"")
     if body:
         yield Data(body)
     last = parts[-1]
@@ -40,6 +45,11 @@ def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
         yield last if last.headers else Data(b"", end=True)
     elif isinstance(last, Data) and last.end:
         yield Data(b"", end=True)
+
+
+def _switches(head: Head) -> bool:
+    status = next((value for name, value in head.headers if name == ":status"), b"101")
+    return status == b"101" and any(name == "upgrade" for name, _ in head.headers)
 
 
 def _over_http2(parts: Sequence[Part]) -> Iterator[Part]:

@@ -43,7 +43,7 @@ class _Endpoint(asyncio.Protocol):
             self._read()
 
     def eof_received(self) -> None:
-        if not self.received.over:
+        if not self.received.over and not self._switched:
             self._h11.receive_data(b"")
             self._read()
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from extproc.envoy.model import Close, Exchange, HttpMessage, Lost, PerRoute, over_http1
+from extproc.envoy.model.http1 import switches
 from extproc.envoy.model.http2 import over_http2
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import Direction
@@ -28,6 +29,7 @@ async def modelled(scenario: Scenario) -> Observed:
     """What the model makes of a scenario."""
     stage = _ModelStage(scenario)
     moments = await play(scenario, stage)
+    stage.exchange.client_left()  # if Envoy still has something for it
     outcome = stage.exchange.outcome()
     return Observed(
         moments=moments,
@@ -93,12 +95,17 @@ class _ModelStage:
     @property
     def _waits_for_agreement(self) -> bool:
         """Whether another protocol is asked for, whose bytes Envoy keeps until the upstream has agreed to it."""
-        response = self.exchange.response.headers
+        response = self.exchange.arriving(Direction.RESPONSE).headers
         agreed = response is not None and response.get(":status") == b"101"
         return self._request.get("upgrade") is not None and not agreed
 
     def _is_complete(self, message: HttpMessage, *, ended: bool, empty: bool = False) -> bool:
-        """Whether the other end takes the message for complete: in HTTP/1.1 it counts, where there is a length."""
+        """Whether the other end takes the message for complete: in HTTP/1.1 it counts, where there is a length.
+
+        What speaks another protocol ends with its connection only.
+        """
+        if not self._http2 and switches(message):
+            return False
         length = message.get("content-length") or b""
         if self._http2 or empty or not length.isdigit() or message.get(":status") in _BODILESS:
             return ended

@@ -125,10 +125,10 @@ class Exchange:
         if direction is Direction.REQUEST:
             self._idle_since = self._clock.now
             self._request_here = self._request_here or end
-        closed = self._arriving(direction).closed
+        closed = self.arriving(direction).closed
         return not (closed or (direction is Direction.RESPONSE and self._replied))
 
-    def _arriving(self, direction: Direction) -> Leg:
+    def arriving(self, direction: Direction) -> Leg:
         """A message as it comes to the first filter that it meets."""
         return self._stops[direction][0].leg
 
@@ -172,7 +172,7 @@ class Exchange:
         times = [passed.deadline for passed in self.filters if passed.deadline is not None]
         if self._expected:
             times.append(self._expected[0][0])
-        if self._arriving(Direction.REQUEST).headers is not None:
+        if self.arriving(Direction.REQUEST).headers is not None:
             times.append(self._idle_since + self._idle_timeout)
         return min(times, default=None)
 
@@ -214,7 +214,7 @@ class Exchange:
         Args:
             http2: that was its protocol. In HTTP/1.1 a response that breaks off is malformed, but for a 101.
         """
-        response = self._arriving(Direction.RESPONSE)
+        response = self.arriving(Direction.RESPONSE)
         begun = response.headers is not None
         if self.over or self.request.sent.headers is None or response.arrived:
             return
@@ -237,7 +237,7 @@ class Exchange:
         return local_reply(self._request_headers(), status, body)
 
     def _request_headers(self) -> Fields:
-        headers = self._arriving(Direction.REQUEST).headers
+        headers = self.arriving(Direction.REQUEST).headers
         assert headers is not None  # noqa: S101 (an exchange begins with them)
         return headers
 
@@ -246,7 +246,7 @@ class Exchange:
         self.details = details
         self._replied = True
         self._close(Direction.REQUEST)
-        if self._arriving(Direction.RESPONSE).headers is None:
+        if self.arriving(Direction.RESPONSE).headers is None:
             self._send_through(response)
         elif self.response.sent.headers is None:
             self._send_past(response)
@@ -299,7 +299,7 @@ class Exchange:
 
         A response that is here to its end ends the request where it is.
         """
-        if self._arriving(Direction.RESPONSE).arrived:
+        if self.arriving(Direction.RESPONSE).arrived:
             self._close(Direction.REQUEST)
         if self.response.sent.progress != self._progress:
             self._progress, self._idle_since = self.response.sent.progress, self._clock.now

@@ -9,7 +9,7 @@ from extproc.envoy.model.values import HttpMessage
 if TYPE_CHECKING:
     from extproc.messages import RawHeaders
 
-__all__ = ["over_http1"]
+__all__ = ["over_http1", "switches"]
 
 _BODILESS_METHODS = (b"GET", b"HEAD", b"DELETE", b"TRACE", b"CONNECT")
 _BODILESS_STATUSES = (b"204", b"304")
@@ -31,7 +31,7 @@ def over_http1(message: HttpMessage, answering: HttpMessage | None = None) -> Ht
     """
     to_head = answering is not None and answering.get(":method") == b"HEAD"
     status = None if answering is None else message.get(":status")
-    if _switches(message):
+    if switches(message):
         return HttpMessage(_sent(message.headers, response=answering is not None, switching=True), message.chunks)
     headers = _sent(message.headers, response=answering is not None)
     body, trailers = message.body, message.trailers or None
@@ -46,7 +46,7 @@ def over_http1(message: HttpMessage, answering: HttpMessage | None = None) -> Ht
     return HttpMessage(headers, (body,) if body else (), trailers)
 
 
-def _switches(message: HttpMessage) -> bool:
+def switches(message: HttpMessage) -> bool:
     """Whether another protocol is asked for, or agreed to: what follows the headers is none of HTTP's bodies."""
     asked = b"upgrade" in (message.get("connection") or b"").lower() and message.get("upgrade") is not None
     return asked and message.get(":status") in (None, _SWITCHING)

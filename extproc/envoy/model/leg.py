@@ -220,7 +220,8 @@ class Leg:
             return
         if data or end:
             self.sent.chunks.append(data)
-        self.sent.ended = end
+        trailed = self.onward is not None and self.buffer.trailers is not None  # those go on to a filter all the same
+        self.sent.ended = end and not trailed
         if self.onward is not None:
             self.onward.data(data, end=end)
 

@@ -23,6 +23,7 @@ from tests.envoy.scenario import (
     post,
     reply,
     split,
+    turns,
 )
 
 _DUPLEX = config("all", body=BodyMode.FULL_DUPLEX_STREAMED)
@@ -138,6 +139,12 @@ SCENARIOS = [
             "in-its-time": (Send(ALL_PARTS), _REST),
         }.items()
         for what, body in {"bodiless": b"", "too-short": b"b", "kept": b"bbb"}.items()
+    ),
+    Scenario(
+        "a-client-that-has-all-that-was-promised-before-envoy-has-ended-it",
+        config("response_body", body=BodyMode.STREAMED, allow_content_length_header=True),
+        {RSB: turns([])},
+        response=reply(body=b"b"),
     ),
     Scenario(
         "an-immediate-response-where-the-upstream-has-begun-its-own",

@@ -11,7 +11,7 @@ from extproc.wire.ext_proc_pb2 import ProcessingResponse
 from tests.envoy.answers import answer_now, say, stream
 from tests.envoy.moves import Leave, Move, Reply, Send
 from tests.envoy.raw_processor import Action
-from tests.envoy.scenario import RQB, RQH, RSB, RSH, Scenario, config, get, on, reply, turns
+from tests.envoy.scenario import RQB, RQH, RSB, RSH, Scenario, Second, config, get, on, reply, turns
 
 _UPGRADE = [("connection", b"Upgrade"), ("upgrade", b"websocket")]
 _ASKED = HttpMessage([*get().headers[:-1], *_UPGRADE, get().headers[-1]], (b"one", b"two"))
@@ -54,6 +54,49 @@ SCENARIOS = [
     *(
         Scenario(f"upgrade-{how}-edited", where, {RQB: does, RSB: does}, _ASKED, _AGREED, moves=_TALK)
         for how, where, does in (("streamed", _STREAMED, _upper), ("duplex", _DUPLEX, _upper_pieces))
+    ),
+    *(
+        Scenario(
+            f"upgrade-observed-{how}",
+            config("all", body=BodyMode.STREAMED, observability_mode=True),
+            {},
+            _ASKED,
+            _AGREED,
+            moves=_TALK,
+            second=second,
+        )
+        for how, second in {"alone": None, "before-another-filter": Second()}.items()
+    ),
+    *(
+        Scenario(
+            f"upgrade-two-filters-the-second-{mode.name.lower()}",
+            config("all", body=BodyMode.STREAMED),
+            {},
+            _ASKED,
+            _AGREED,
+            moves=_TALK,
+            second=Second(config("all", body=mode)),
+        )
+        for mode in BodyMode
+    ),
+    *(
+        Scenario(
+            f"upgrade-ended-by-the-processor-in-the-{where}",
+            _DUPLEX,
+            {phase: [stream(phase, b"last", end=True)]},
+            _ASKED,
+            _AGREED,
+            moves=_TALK,
+        )
+        for where, phase in {"request": RQB, "response": RSB}.items()
+    ),
+    Scenario(
+        "upgrade-with-more-than-is-held",
+        config("headers request_body", buffer_limit=5),
+        {},
+        replace(_ASKED, chunks=(b"one", b"two")),
+        _AGREED,
+        moves=_TALK,
     ),
     Scenario(
         "upgrade-handshake-edited",

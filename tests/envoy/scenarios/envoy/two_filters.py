@@ -32,6 +32,7 @@ from tests.envoy.scenario import (
     post,
     reply,
     split,
+    turns,
 )
 
 _DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
@@ -262,6 +263,16 @@ SCENARIOS = [
         for one in (BodyMode.NONE, *_MODES[:-1])
         for other in _MODES[:-1]
         for how, moves in _MOVES.items()
+    ),
+    *(
+        Scenario(
+            f"two-filters-the-second-ends-a-body-that-has-trailers-{mode.name.lower()}",
+            config("all", body=mode),
+            {},
+            response=TRAILED_REPLY,
+            second=Second(config("all", body=_DUPLEX), {RSB: turns([stream(RSB, end=True)])}),
+        )
+        for mode in _MODES
     ),
     *(
         Scenario(
