@@ -140,7 +140,7 @@ class Leg:
         if verdict is Verdict.DRAIN:
             verdict, data = Verdict.CONTINUE, b""
         if verdict is Verdict.CONTINUE:
-            if self.sent.headers is None or self.held is not None:
+            if self.sent.headers is None or self.held:
                 self.buffer.held = (self.held or b"") + data
                 self.go_on()
             else:

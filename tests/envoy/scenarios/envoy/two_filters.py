@@ -276,6 +276,18 @@ SCENARIOS = [
     ),
     *(
         Scenario(
+            f"two-filters-trailers-behind-a-body-that-went-through-{mode.name.lower()}",
+            config("headers response_trailers"),
+            {},
+            post(),
+            TRAILED_REPLY,
+            moves=(Send(ALL_PARTS), Reply(2), Reply()),
+            second=Second(config("all", body=mode)),
+        )
+        for mode in (BodyMode.NONE, *_MODES)
+    ),
+    *(
+        Scenario(
             f"two-filters-the-end-is-told-once-{one.name.lower()}",
             config("headers bodies", body=one),
             {},
