@@ -87,6 +87,34 @@ def _framed(
     return HttpMessage([*headers, *coding, *end], (b"",) if framing == "empty" else tuple(body), trailers)
 
 
+# Another protocol
+
+_UPGRADES_ONE_IN = 15
+_MOST_AHEAD = 1024
+"""Bytes: more than a request has."""
+_UPGRADE = [("connection", b"Upgrade"), ("upgrade", b"websocket")]
+
+
+def _may_upgrade(setting: Setting) -> bool:
+    """Over HTTP/2 it would be a CONNECT. Bytes ahead of the agreement fill a small buffer, which the model has not."""
+    return not setting.http2 and setting.config.buffer_limit > _MOST_AHEAD
+
+
+def _handshakes() -> st.SearchStrategy[HttpMessage]:
+    """What is asked for by way of a GET; the bytes that follow are none of HTTP's bodies."""
+    line = [(":authority", b"ex"), (":path", b"/a"), (":method", b"GET"), (":scheme", b"http")]
+    return st.builds(
+        lambda fields, pieces: HttpMessage([*line, *_UPGRADE, *fields, ("x-forwarded-proto", b"http")], tuple(pieces)),
+        _fields,
+        _pieces,
+    )
+
+
+def _agreements() -> st.SearchStrategy[HttpMessage]:
+    """No refusal: Envoy's codec takes the body of a 200 away, and the client's h11 has views of its own on others."""
+    return st.builds(lambda pieces: HttpMessage([(":status", b"101"), *_UPGRADE], tuple(pieces)), _pieces)
+
+
 # Exchanges
 
 
@@ -114,6 +142,17 @@ def _moves(draw: st.DrawFn, setting: Setting) -> tuple[Move, ...]:
 
 
 @st.composite
+def _talk(draw: st.DrawFn, setting: Setting) -> tuple[Move, ...]:
+    """A request whose end nobody waits for."""
+    phase = draw(st.sampled_from(Phase))
+    says = st.builds(lambda action: Say((action,)), actions(phase, setting.config))
+    steps: st.SearchStrategy[list[Move]] = st.lists(
+        st.one_of(st.just(Send()), st.just(Reply(1, early=True)), st.just(Reply(1, early=True)), says), max_size=8
+    )
+    return (Send(), *draw(steps), Reply(ALL_PARTS, early=True), Send(ALL_PARTS))
+
+
+@st.composite
 def _scripts(draw: st.DrawFn, config: ExtProcConfig) -> dict[Phase, Doing]:
     phases = draw(st.lists(st.sampled_from(Phase), unique=True, max_size=3))
     return {phase: draw(doings(phase, config)) for phase in phases}
@@ -123,15 +162,16 @@ def _scripts(draw: st.DrawFn, config: ExtProcConfig) -> dict[Phase, Doing]:
 def scenarios(draw: st.DrawFn, settings: Sequence[Setting]) -> Scenario:
     """An exchange at one of the listeners."""
     setting = draw(st.sampled_from(settings))
-    request = draw(_requests())
+    upgrades = _may_upgrade(setting) and draw(st.integers(1, _UPGRADES_ONE_IN)) == _UPGRADES_ONE_IN
+    request = draw(_handshakes() if upgrades else _requests())
     second = setting.second
     return Scenario(
         "found",
         setting.config,
         draw(_scripts(setting.config)),
         request,
-        draw(_responses(request)),
-        moves=draw(_moves(setting)),
+        draw(_agreements() if upgrades else _responses(request)),
+        moves=draw(_talk(setting) if upgrades else _moves(setting)),
         http2=setting.http2,
         context=Context(metadata=GIVEN),
         second=None if second is None else Second(second, draw(_scripts(second))),

@@ -18,7 +18,7 @@ from extproc.envoy.model import (
     RouteCacheAction,
     StringMatch,
 )
-from extproc.phases import BodyMode
+from extproc.phases import BodyMode, Direction
 from tests.envoy.listeners import NOBODY, Setting
 from tests.envoy.scenario import PATIENT
 
@@ -42,16 +42,32 @@ def _setting(random: Random) -> Setting:
     if random.random() < 0.8:
         return Setting(config, http2)
     second = replace(_config(random), per_route=(), stream_idle_timeout=config.stream_idle_timeout)
-    return Setting(_orderly(config), http2, second=_orderly(second))
+    return Setting(_orderly(config, Direction.REQUEST), http2, second=_orderly(second, Direction.RESPONSE))
 
 
-def _orderly(config: ExtProcConfig) -> ExtProcConfig:
-    """One of two filters. Each holds the headers itself: where one does not, they get in each other's way.
+def _orderly(config: ExtProcConfig, meets_first: Direction) -> ExtProcConfig:
+    """One of two filters, that which meets the messages of a direction first.
 
-    What happens then is in ``scenarios/envoy/two_filters.py``.
+    It holds their headers: else both processors would be asked at once, and whose answer comes first is chance. What a
+    filter that observes BUFFERED bodies is told behind another one, the model has not.
     """
-    mode = replace(config.mode, request_headers=True, response_headers=True)
-    return replace(config, mode=mode, per_route=(), observability_mode=False)
+    routes = tuple(
+        said if said.mode is None else replace(said, mode=_holding(said.mode, meets_first)) for said in config.per_route
+    )
+    mode = _holding(config.mode, meets_first)
+    if config.observability_mode:
+        mode = replace(mode, request_body=_observed(mode.request_body), response_body=_observed(mode.response_body))
+    return replace(config, mode=mode, per_route=routes)
+
+
+def _holding(mode: ProcessingMode, direction: Direction) -> ProcessingMode:
+    if direction is Direction.REQUEST:
+        return replace(mode, request_headers=True)
+    return replace(mode, response_headers=True)
+
+
+def _observed(mode: BodyMode) -> BodyMode:
+    return BodyMode.NONE if mode is BodyMode.BUFFERED else mode
 
 
 def _config(random: Random) -> ExtProcConfig:
