@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from extproc.envoy.model import HttpMessage
 from extproc.envoy.model.fields import Fields, Kind
+from extproc.envoy.model.http1 import switches
 from extproc.messages import RawHeaders
 from tests.envoy.received import Data, Head, Part, Trailers
 
@@ -36,7 +38,7 @@ def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
     body = b"".join(part.data for part in parts if isinstance(part, Data))
     if parts and isinstance(parts[0], Head):
         yield parts[0]
-        if not body and _switches(parts[0]):
+        if not body and switches(HttpMessage(parts[0].headers)):
             yield Data(b"")
     if body:
         yield Data(body)
@@ -45,11 +47,6 @@ def _over_http1(parts: Sequence[Part]) -> Iterator[Part]:
         yield last if last.headers else Data(b"", end=True)
     elif isinstance(last, Data) and last.end:
         yield Data(b"", end=True)
-
-
-def _switches(head: Head) -> bool:
-    status = next((value for name, value in head.headers if name == ":status"), b"101")
-    return status == b"101" and any(name == "upgrade" for name, _ in head.headers)
 
 
 def _over_http2(parts: Sequence[Part]) -> Iterator[Part]:

@@ -387,14 +387,14 @@ class Connection:
                 raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
             if after > end:
                 break
-            first, at = at, after
+            at = after
             stream_id &= LARGEST_STREAM_ID
             try:
                 self.handlers[head & 0xFF](self, stream_id, flags, data[start:after])
             except StreamFault as fault:
                 self._fault(stream_id, fault)
             if length >= _LARGE and head & 0xFF == DATA:
-                at = more_data(self, stream_id, data, first, at)
+                at = more_data(self, stream_id, data, at)
         return bytes(data[at:])
 
     def advance(self) -> None:

@@ -44,8 +44,6 @@ __all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler", "more_data"]
 Handler: TypeAlias = "Callable[[Connection, int, int, Payload], None]"
 
 _PING_BYTES = 8
-_FLAGS_AT = 4
-"""Where the flags stand in the header of a frame."""
 
 
 def _on_data(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
@@ -90,36 +88,30 @@ def _rare_data(connection: Connection, stream: ServerStream, flags: int, payload
         stream.finish()
 
 
-def more_data(connection: Connection, stream_id: int, data: Payload, first: int, at: int) -> int:
-    """Takes the DATA frames that follow one at `first` and hold more of its message; returns where they end.
+def more_data(connection: Connection, stream_id: int, data: Payload, at: int) -> int:
+    """Takes the DATA frames that follow and hold more of a stream's message; returns where they end.
 
     Most frames of a large message are such ones, and there is less to do for all of them than for DATA of any kind.
-    All but the last are as long as the first, so that their headers are the same bytes.
     """
     stream = connection.streams.get(stream_id)
     if stream is None or stream.over or stream.heard or stream.due is not None:
         return at
     inbox = stream.inbox
-    if not isinstance(inbox, Messages) or data[first + _FLAGS_AT]:
+    if not isinstance(inbox, Messages):
         return at
     left = most = min(inbox.missing, stream.receive_window, connection.receive_window)
+    largest, end = connection.limits.frame_bytes, len(data)
     pieces: list[Payload] = []
-    end, step = len(data), at - first
-    header = data[first : first + FRAME_HEADER_BYTES]
-    length, after = step - FRAME_HEADER_BYTES, at + step
-    while length <= left and after <= end and data[at : (start := at + FRAME_HEADER_BYTES)] == header:
-        pieces.append(data[start:after])
-        at = after
-        after += step
-        left -= length
-    if end - at >= FRAME_HEADER_BYTES:
+    while end - at >= FRAME_HEADER_BYTES:
         head, flags, other = read_header(data, at)
         length, start = head >> 8, at + FRAME_HEADER_BYTES
-        plain = other == stream_id and not flags and head & 0xFF == DATA
-        if plain and 0 < length <= left and length <= connection.limits.frame_bytes and start + length <= end:
-            at = start + length
-            pieces.append(data[start:at])
-            left -= length
+        if other != stream_id or flags or head & 0xFF != DATA or not 0 < length <= left:
+            break
+        if length > largest or start + length > end:
+            break
+        at = start + length
+        pieces.append(data[start:at])
+        left -= length
     size = most - left
     if size:
         connection.receive_window -= size
