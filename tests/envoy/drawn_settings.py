@@ -100,9 +100,13 @@ def _config(random: Random) -> ExtProcConfig:
         per_route=_per_route(random) if perhaps(0.2) else (),
         buffer_limit=random.choice((1, 5, 10, 20)) if perhaps(0.2) else _ROOMY,
     )
-    # A body that outgrows the limit kills Envoy 1.40 then (`extproc.envoy.lint` says so): nothing can be compared.
-    fatal = mode.response_body is BodyMode.BUFFERED and not mode.response_headers
-    return replace(config, buffer_limit=_ROOMY) if fatal else config
+    modes = [mode, *(said.mode for said in config.per_route if said.mode is not None)]
+    return replace(config, buffer_limit=_ROOMY) if any(map(_fatal, modes)) else config
+
+
+def _fatal(mode: ProcessingMode) -> bool:
+    """A body that outgrows the limit kills Envoy 1.40 then (`extproc.envoy.lint` says so): nothing can be compared."""
+    return mode.response_body is BodyMode.BUFFERED and not mode.response_headers
 
 
 def _metadata_options(random: Random) -> MetadataOptions:

@@ -31,7 +31,7 @@ _SETTINGS = 40
 
 
 class _DisagreementError(Exception):
-    """The model and Envoy do not agree."""
+    """The model and Envoy do not agree, or there is no Envoy any more."""
 
 
 def disagreement(batch: int, exchanges: int) -> str | None:
@@ -45,10 +45,21 @@ def disagreement(batch: int, exchanges: int) -> str | None:
         drawn = settings_from(batch, _SETTINGS)
         real = runner.run(Real(drawn).__aenter__())
         found: list[str] = []
+        killed: list[str] = []
+        """The first exchange that Envoy did not survive: there is none left by which it could be made smaller."""
 
         async def compare(scenario: Scenario) -> list[str]:
-            async with asyncio.timeout(30):
-                return await disagreements(real, scenario)
+            if killed:
+                return killed
+            try:
+                async with asyncio.timeout(30):
+                    return await disagreements(real, scenario)
+            except (OSError, TimeoutError, EOFError):
+                if not (last_words := await real.ended()):
+                    raise
+            killed.extend(f"# Envoy has ended, perhaps by an exchange before: {last_words}".splitlines())
+            killed.append(source(scenario))
+            return killed
 
         @seed(batch)
         @settings(
@@ -69,7 +80,7 @@ def disagreement(batch: int, exchanges: int) -> str | None:
         try:
             agree()
         except _DisagreementError:
-            return "\n".join(found)
+            return "\n".join(killed or found)
         except Flaky:
             return "\n".join(["# not each time", *found])
         finally:

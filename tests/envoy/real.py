@@ -27,6 +27,8 @@ _QUIET_PINGS = 4
 _POLL = 0.002
 _PATIENCE = 20.0
 _LONGEST_TIMER = 5.0
+_REAPING = 2.0
+"""Seconds until it is known of an Envoy that has broken off its connections that it has ended."""
 _PING = b"GET / HTTP/1.1\r\nhost: ping\r\n\r\n"
 
 
@@ -100,6 +102,13 @@ class Real:
     async def stat(self, name: str) -> int:
         """One of Envoy's counters."""
         return (await self._envoy.stats(name))[name]
+
+    async def ended(self) -> str:
+        """What Envoy said when it ended by itself; empty: it runs."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REAPING):
+                return await self._envoy.wait()
+        return ""
 
     @property
     def upstream(self) -> Http1Upstream | Http2Upstream | None:

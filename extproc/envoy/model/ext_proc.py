@@ -106,7 +106,7 @@ class ExtProc:
         asking = Asking(config, self.stream, self._requests, clock)
         self.arrivals = Arrivals(asking)
         self.answers = Answers(asking)
-        self._local = LocalStreaming(asking, request, send)
+        self._local = LocalStreaming(asking, request, response, send)
 
     @property
     def deadline(self) -> float | None:

@@ -101,6 +101,8 @@ class Leg:
         self.sent = Sent()
         self.onward: Onward | None = None
         self.closed = False
+        self._stopped = False
+        """The filter's last verdict was to hold; until all goes on, whatever passes goes with what is held."""
         self._headers_only = False
 
     @property
@@ -132,27 +134,39 @@ class Leg:
 
     def judge_headers(self, verdict: Verdict, *, end: bool) -> None:
         """Lets headers pass, or holds them."""
-        if verdict is Verdict.CONTINUE:
+        self._stopped = verdict is not Verdict.CONTINUE
+        if not self._stopped:
             self._pass_headers(end=end)
 
-    def judge_data(self, verdict: Verdict, data: bytes) -> None:
-        """Lets data pass, and with it whatever was held before it; or holds it too."""
+    def judge_data(self, verdict: Verdict, data: bytes, *, end: bool) -> None:
+        """Lets data pass, and with it whatever was held before it; or holds it too.
+
+        Args:
+            verdict: of the filter.
+            data: what has come.
+            end: nothing follows it, whether the filter has been told so or hears of trailers yet.
+        """
         if verdict is Verdict.DRAIN:
             verdict, data = Verdict.CONTINUE, b""
-        if verdict is Verdict.CONTINUE:
-            if self.sent.headers is None or self.held:
-                self.buffer.held = (self.held or b"") + data
-                self.go_on()
-            else:
-                self._pass_data(data, end=self.arrived)
-        elif verdict in (Verdict.BUFFER, Verdict.WATERMARK):
-            self.buffer.streaming = verdict is Verdict.WATERMARK
-            self.buffer.hold((self.held or b"") + data)
+        if verdict is not Verdict.CONTINUE:
+            self._stopped = True
+            if verdict in (Verdict.BUFFER, Verdict.WATERMARK):
+                self.buffer.streaming = verdict is Verdict.WATERMARK
+                self.buffer.hold((self.held or b"") + data)
+        elif self._stopped:
+            self.buffer.held = (self.held or b"") + data
+            self.go_on()
+        else:
+            self._pass_data(data, end=end)
 
     def judge_trailers(self, verdict: Verdict) -> None:
         """Lets trailers pass, and with them whatever was held before them."""
-        if verdict is Verdict.CONTINUE:
+        if verdict is not Verdict.CONTINUE:
+            self._stopped = True
+        elif self._stopped:
             self.go_on()
+        elif self.trailers is not None:
+            self._pass_trailers(self.trailers)
 
     # What a filter may ask of the filter manager
 
@@ -163,6 +177,7 @@ class Leg:
         """
         if self.closed:
             return
+        self._stopped = False
         if self.sent.headers is None:
             self._pass_headers(end=self._headers_only and self.held is None)
         if not self.sent.ended:

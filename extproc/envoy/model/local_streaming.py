@@ -27,16 +27,24 @@ _MODES = "streaming local response body is only supported in NONE or FULL_DUPLEX
 class LocalStreaming:
     """It starts in answer to request headers, and the upstream's response has no chance any more."""
 
-    def __init__(self, asking: Asking, request: ProcessorState, send: Callable[[Streamed], None]) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        request: ProcessorState,
+        response: ProcessorState,
+        send: Callable[[Streamed], None],
+    ) -> None:
         """Not begun.
 
         Args:
             asking: what the filter shares.
             request: the state of the request.
+            response: that of the response.
             send: sends a piece to the client.
         """
         self._asking = asking
         self._request = request
+        self._response = response
         self._send = send
 
     def take(self, piece: Streamed) -> None:
@@ -58,6 +66,7 @@ class LocalStreaming:
 
     def _start(self, piece: StreamedHeaders) -> None:
         request = self._request
+        self._response.body_begun = False  # made ready for another one, before it is seen that this may be too late
         if request.callback is not CallbackState.HEADERS:
             raise SpuriousError("spurious message")
         if not piece.end_of_stream and request.body_mode not in (BodyMode.NONE, BodyMode.FULL_DUPLEX_STREAMED):

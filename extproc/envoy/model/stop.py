@@ -35,9 +35,9 @@ class Stop:
         """Some of a body comes; `end`: nothing follows. Where nothing was to follow, it is none of this filter's."""
         if self.leg.arrived:
             return
-        end = end and self.leg.buffer.trailers is None
-        self.leg.take_data(end=end)
-        self.leg.judge_data(self._arrivals.data(self._state, data, end=end), data)
+        told_end = end and self.leg.buffer.trailers is None  # else it hears of trailers yet
+        self.leg.take_data(end=told_end)
+        self.leg.judge_data(self._arrivals.data(self._state, data, end=told_end), data, end=end)
         self._state.choke_over_limit()
 
     def trailers(self, trailers: RawHeaders) -> None:

@@ -8,7 +8,7 @@ from extproc.envoy.model import Close, ExtProcConfig
 from extproc.messages import Abort
 from extproc.phases import BodyMode, Direction, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
-from tests.envoy.answers import answer_now, say, stream, unchanged
+from tests.envoy.answers import answer_now, say, stream, stream_now, unchanged
 from tests.envoy.moves import ALL_PARTS, Leave, Move, Reply, Send, Wait, stepwise
 from tests.envoy.raw_processor import Action
 from tests.envoy.scenario import (
@@ -41,6 +41,8 @@ def _faults(phase: Phase, mode: BodyMode) -> dict[str, list[Action]]:
         "closed": [Close()],
         "aborted": [_ABORT],
         "immediate": [answer_now(403, body=b"no")],
+        "immediate-in-pieces": [stream_now([(":status", b"200")])],
+        "a-piece-of-an-immediate": [stream_now(b"piece")],
         "twice": [_going_on(phase, mode), _going_on(phase, mode)],
         "and-then-aborted": [_going_on(phase, mode), _ABORT],
         "and-then-closed": [_going_on(phase, mode), Close()],
@@ -62,6 +64,16 @@ def _faulty(mode: BodyMode, how: str, where: ExtProcConfig) -> Iterator[Scenario
                 yield Scenario(f"{name}-late", where, {phase: turns(None, faults)}, _POST, _REPLY, moves=_STEPS)
 
 
+def _of_the_response() -> Iterator[Scenario]:
+    """Only the response is in full duplex: what begins another one in its place is too late, and yet undoes some."""
+    where = config(
+        "response_headers response_body response_trailers", body=BodyMode.FULL_DUPLEX_STREAMED, failure_mode_allow=True
+    )
+    for phase in (RSH, RSB, RST):
+        for what, faults in _faults(phase, BodyMode.FULL_DUPLEX_STREAMED).items():
+            yield Scenario(f"the-response-in-full-duplex-{phase.value}-{what}", where, {phase: faults}, _POST, _REPLY)
+
+
 def _silent(mode: BodyMode, phase: Phase, how: str, *, allow: bool) -> Scenario:
     """The processor says nothing about a phase: a timer fires, or, in full duplex, the client leaves."""
     end: Move = Leave() if mode is BodyMode.FULL_DUPLEX_STREAMED else Wait()
@@ -78,6 +90,7 @@ SCENARIOS = [
         for how, allow in {"shut": False, "open": True}.items()
         for scenario in _faulty(mode, how, config("all", body=mode, failure_mode_allow=allow))
     ),
+    *_of_the_response(),
     *(_silent(mode, phase, "shut", allow=False) for mode in _MODES for phase in Phase),
     *(_silent(mode, phase, "open", allow=True) for mode in _MODES for phase in Phase),
 ]

@@ -29,6 +29,7 @@ from tests.envoy.scenario import (
     Script,
     Second,
     config,
+    on,
     post,
     reply,
     split,
@@ -273,6 +274,21 @@ SCENARIOS = [
             second=Second(config("all", body=_DUPLEX), {RSB: turns([stream(RSB, end=True)])}),
         )
         for mode in _MODES
+    ),
+    *(
+        Scenario(
+            f"two-filters-the-second-ends-a-body-that-has-trailers-the-first-has-{what}",
+            where,
+            script,
+            response=TRAILED_REPLY,
+            second=Second(config("all", body=_DUPLEX), {RSB: turns([stream(RSB, end=True)])}),
+        )
+        for what, (where, script) in {
+            "left": (config("request_headers", failure_mode_allow=True), on(RQH, Close())),
+            "nothing-to-do": (config(""), {}),
+            "nothing-to-do-with-the-body": (config("response_headers"), {}),
+            "the-trailers-only": (config("response_trailers"), {}),
+        }.items()
     ),
     *(
         Scenario(
