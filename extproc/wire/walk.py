@@ -1,15 +1,17 @@
 """The common message, read without protobuf: headers of a request or a response, as Envoy serializes them.
 
-Through the generated classes, each header costs two objects and four calls. Envoy's header entries repeat byte for
-byte, from request to request, so here they are cut out of the message and looked up. Whatever does not look exactly as
-Envoy writes it is left to the generated classes; the tests hold the two equal on arbitrary bytes.
+Through the generated classes, each header costs two objects and four calls. Envoy's header entries repeat from request
+to request: most of them byte for byte, the others by name and place. So what came once is looked for again, many
+entries at a time. Whatever does not look exactly as Envoy writes it is left to the generated classes; the tests hold
+the two equal on arbitrary bytes.
 
 The field numbers are those of ``proto/extproc/wire/ext_proc.proto``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -29,12 +31,20 @@ _RAW_VALUE = 3 << 3 | 2
 _END_OF_STREAM = b"\x18\x01"
 _ONE_BYTE = 0x80
 """Lengths below take one byte."""
+_LONGEST_NAME = 120
 _LONGEST_KEPT = 256
 _MOST_KEPT = 2048
-_VARYING = (":path", "x-request-id")
-"""Different in nearly every message."""
-_SHORTEST_RUN = 2
+_MOST_VALUES = 16
+_MOST_VARYING = 64
+_LONGEST_RUN = 2048
 _MOST_RUNS = 256
+_MOST_ALIKE = 4
+
+_Field: TypeAlias = "tuple[bytes, int, str]"
+"""A name: as a field, with the tag of the value that follows it; where that begins in the entry; and as text."""
+
+_Run: TypeAlias = "tuple[bytes, RawHeaders, list[_Field]]"
+"""Entries that were all known, one after the other, their bytes and the headers; and the names of those behind them."""
 
 
 def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
@@ -50,7 +60,7 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         if data[at] != _FIRST:
             return None
         map_end, at = length_at(data, at + 1)
-        headers, at = _entries(data, at, map_end)
+        headers, at = _headers(data, at, map_end)
     except (IndexError, ValueError, DecodeError):
         return None
     if at != map_end or end > len(data):
@@ -62,77 +72,132 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
     return None
 
 
-def _entries(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
+def _headers(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
     """The entries of a ``HeaderMap`` that ends at `end`, and where they end: somewhere else if they are broken.
 
     Raises:
         ValueError: something else than entries is among them.
     """
     headers: RawHeaders = []
-    add, look_up, run_from = headers.append, _kept.get, _runs.get
-    first, known = at, 0  # where the run of entries began that were known, and how many they are
+    look_up, is_next = _runs.get, data.startswith
     while at < end:
-        begin, size = at, data[at + 1]
-        if data[at] != _FIRST:
-            raise ValueError
-        at += 2
-        if size < _ONE_BYTE:
-            entry = data[at : at + size]
-            at += size
+        for run in look_up(data[at + 2 : at + 2 + data[at + 1]], ()):
+            if is_next(run[0], at):
+                break
         else:
-            at, start = length_at(data, at - 1)
-            entry = data[start:at]
-        run = run_from(entry)
-        if run is not None and data.startswith(run[0], begin):
-            headers += run[1]
-            at = begin + len(run[0])
-            first, known = at, 0
+            at = _entries(data, at, end, headers)
             continue
-        header = look_up(entry)
-        if header is None:
-            if known >= _SHORTEST_RUN:
-                _keep_run(data[first:begin], headers[-known:])
-            add(_entry(entry))
-            first, known = at, 0
-        else:
-            add(header)
-            known += 1
-    if known >= _SHORTEST_RUN:
-        _keep_run(data[first:at], headers[-known:])
+        image, known, then = run
+        headers += known
+        at += len(image)
+        for field, value_at, name in then:
+            size = data[at + 1]
+            if not is_next(field, at + 2) or data[at] != _FIRST or size >= _ONE_BYTE:
+                break
+            start, after = at + value_at, at + 2 + size
+            if start + data[start - 1] != after:
+                break
+            headers.append((name, data[start:after]))
+            at = after
     return headers, at
 
 
-def _keep_run(data: bytes, headers: RawHeaders) -> None:
-    """Entries that were all known, one after the other: they are looked up together from now on, by the first."""
-    if len(_runs) >= _MOST_RUNS:
-        _runs.clear()
-    size, start = (data[1], 2) if data[1] < _ONE_BYTE else (0, 0)
-    if size:
-        _runs[data[start : start + size]] = data, headers
+def _entries(data: bytes, at: int, end: int, headers: RawHeaders) -> int:
+    """Reads entries of a ``HeaderMap`` that ends at `end` one by one, and keeps them for the next message.
+
+    First those that are known, then those that are not: the next one that is known may be the first of a run again.
+
+    Raises:
+        ValueError: something else than entries is among them.
+    """
+    first = known_end = at
+    before = known = len(headers)
+    then: list[_Field | None] = []
+    while at < end:
+        if data[at] != _FIRST:
+            raise ValueError
+        after, start = length_at(data, at + 1)
+        entry = data[start:after]
+        header = _kept.get(entry)
+        if header is None:
+            header, field = _entry(entry)
+            then.append(field)
+        elif then:
+            break
+        else:
+            known, known_end = known + 1, after
+        headers.append(header)
+        at = after
+    if before < known:
+        _keep_run(data[first:known_end], headers[before:known], then)
+    return at
 
 
-def _entry(entry: bytes) -> tuple[str, bytes]:
+def _entry(entry: bytes) -> tuple[tuple[str, bytes], _Field | None]:
     """A ``HeaderValue`` that is not known yet: Envoy fills `key` and `raw_value` only, others may fill `value`."""
-    size = len(entry)
+    size, field = len(entry), None
     at = entry[1] + 2 if size > 1 and entry[0] == _FIRST else size
-    if at + 1 < size and entry[at] == _RAW_VALUE and entry[at + 1] == size - at - 2 < _ONE_BYTE and at < _ONE_BYTE:
-        name = _varying.get(entry[:at])
-        if name is not None:
-            return name, entry[at + 2 :]
+    if at + 1 < size < _ONE_BYTE and entry[at] == _RAW_VALUE and entry[at + 1] == size - at - 2:
         header = entry[2:at].decode(), entry[at + 2 :]
+        field = _field(header[0])
     else:
         value = HeaderValue.FromString(entry)
         header = value.key, value.raw_value or value.value.encode()
-    if size <= _LONGEST_KEPT and header[0] not in _VARYING:
-        if len(_kept) >= _MOST_KEPT:
-            _kept.clear()  # what comes often is soon there again
+    if size <= _LONGEST_KEPT and header[0] not in _varying:
+        _keep(entry, header)
+    return header, field
+
+
+def _field(name: str) -> _Field | None:
+    """How it begins, where its entry takes less than a hundred and some bytes; None: it is too long for that."""
+    text = name.encode()
+    size = len(text)
+    return (bytes((_FIRST, size)) + text + bytes((_RAW_VALUE,)), size + 6, name) if size < _LONGEST_NAME else None
+
+
+# What is kept from message to message. What has become too much is forgotten as a whole: what comes often is soon back.
+
+
+def _keep(entry: bytes, header: tuple[str, bytes]) -> None:
+    """Keeps an entry, unless its name turns out to come with ever new values."""
+    name = header[0]
+    values = _values[name] = _values.get(name, 0) + 1
+    if values > _MOST_VALUES:
+        if len(_varying) >= _MOST_VARYING:
+            _varying.clear()
+        _varying.add(name)
+    if values > _MOST_VALUES or len(_kept) >= _MOST_KEPT:
+        _kept.clear()
+        _runs.clear()
+        _values.clear()
+    else:
         _kept[entry] = header
-    return header
 
 
-_varying = {bytes((_FIRST, len(name))) + name.encode(): name for name in _VARYING}
-"""Their names, by the bytes of the field that holds it."""
+def _keep_run(image: bytes, headers: RawHeaders, then: list[_Field | None]) -> None:
+    """Keeps entries that are looked for together from now on, by the first of them; the longest first.
+
+    Where too many different ones begin alike, those behind the first are looked for by their names.
+    """
+    size = image[1]
+    if size >= _ONE_BYTE or len(image) > _LONGEST_RUN:
+        return
+    if len(_runs) >= _MOST_RUNS:
+        _runs.clear()
+    first = image[2 : 2 + size]
+    alike = [run for run in _runs.get(first, ()) if run[0] != image]
+    if len(alike) >= _MOST_ALIKE:
+        alike, then = [], [*(_field(name) for name, _ in headers[1:]), *then]
+        image, headers = image[: 2 + size], headers[:1]
+    fields = [field for field in takewhile(lambda field: field is not None, then) if field is not None]
+    _runs[first] = sorted([*alike, (image, headers, fields)], key=lambda run: -len(run[0]))
+
+
 _kept: dict[bytes, tuple[str, bytes]] = {}
-"""Entries by their bytes."""
-_runs: dict[bytes, tuple[bytes, RawHeaders]] = {}
-"""Entries that follow each other, by the bytes of the first: the bytes of all with their lengths, and the headers."""
+"""Headers, by their entries."""
+_values: dict[str, int] = {}
+"""How many values were kept of a name."""
+_varying: set[str] = set()
+"""Names that come with ever new values, as ``:path`` and ``x-request-id`` do."""
+_runs: dict[bytes, list[_Run]] = {}
+"""By the first entry."""

@@ -80,6 +80,37 @@ def test_so_are_messages_run_together(first: bytes, second: bytes) -> None:
     assert said(first + second, decode) == said(first + second, decode_any)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(NAMES, st.lists(VALUES, min_size=1, max_size=3)), max_size=8),
+    st.lists(st.lists(st.integers(0, 5), min_size=8, max_size=8), min_size=1, max_size=12),
+)
+def test_so_are_messages_that_resemble_each_other(
+    lines: list[tuple[str, list[bytes]]], messages: list[list[int]]
+) -> None:
+    """The same names with other values, some of them left out: what is looked for is not always there."""
+    for picks in messages:
+        request = ProcessingRequest()
+        for (name, values), pick in zip(lines, picks, strict=False):
+            if pick < 5:
+                request.request_headers.headers.headers.add(key=name, raw_value=values[pick % len(values)])
+        data = request.SerializeToString()
+        assert said(data, decode) == said(data, decode_any)
+
+
+@pytest.mark.parametrize("length", [1, 50, 126, 127, 128, 300])
+def test_values_that_are_ever_new_are_read_as_what_they_are(length: int) -> None:
+    for number in range(100):
+        new = b"%d" % number + b"v" * length
+        headers = [(":method", b"GET"), (":path", new), ("x-1", b"1"), ("x-2", b"2"), ("x-token", new), ("x-3", b"3")]
+        request = ProcessingRequest()
+        for name, value in headers:
+            request.request_headers.headers.headers.add(key=name, raw_value=value)
+        walked = walk(request.SerializeToString())
+        assert walked is not None
+        assert walked[1] == headers
+
+
 @pytest.mark.parametrize("repeats", range(4))
 def test_what_is_kept_from_message_to_message_does_not_leak_from_one_into_the_other(repeats: int) -> None:
     for tail in ("a", "b", "c"):
