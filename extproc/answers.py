@@ -54,7 +54,7 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
     elif not (metadata or typed or mode):
         plain = fields._plain_mutation()
         if plain is not None:
-            known = _edited if sum([len(value) for _, value in plain[0]]) < _LONGEST_KEPT else _edited.__wrapped__
+            known = _edited if fields._at_most - fields._size < _LONGEST_KEPT else _edited.__wrapped__
             return known(phase, *plain, clear_route_cache)
     edits, removals = header_mutation(before, fields._items)
     if body is not None and not before and not replace and stage.rule.headers:

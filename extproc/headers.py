@@ -33,7 +33,18 @@ class Headers(MutableMapping[str, str]):
     Pseudo-headers are not in here: they are attributes of `Request` and `Response`.
     """
 
-    __slots__ = ("_allowed", "_at_most", "_items", "_owned", "_plain", "_repeats", "_sealed", "_values", "_was")
+    __slots__ = (
+        "_allowed",
+        "_at_most",
+        "_items",
+        "_owned",
+        "_plain",
+        "_repeats",
+        "_sealed",
+        "_size",
+        "_values",
+        "_was",
+    )
 
     def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
@@ -42,7 +53,7 @@ class Headers(MutableMapping[str, str]):
             items: the headers.
             size: more bytes than they take, where that is known; spares counting them after each edit.
         """
-        self._at_most = size or sys.maxsize
+        self._at_most = self._size = size or sys.maxsize
         self._items: RawHeaders = [] if items is None else items
         self._owned = items is None
         self._sealed = ""

@@ -84,20 +84,19 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
     lane.phase = stage.phase
     for step in queue:
         link = step.link
-        if step.judges and link.when is not None and link.when.matches(exchange.request):
-            exchange._off -= {link.index}
-            exchange._joined |= {link.index}
-        if exchange._off and link.index in exchange._off:
+        if exchange._off and link.index in exchange._off and not _joins(exchange, step):
             continue
         lane.link = link
         fields._allowed = link.requires
         fields._owned = False  # a hook that edits them makes its own copy
-        undo = (fields._items, side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
+        items, body = fields._items, side._body
+        undo = (items, body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
         try:
             result = step.hook(exchange)
             if result is None:
-                few = len(fields._items) <= limits.header_count and fields._at_most <= limits.header_bytes
-                if few and side._body is undo[1] and exchange._events is None:
+                new = fields._items
+                few = new is items or (len(new) <= limits.header_count and fields._at_most <= limits.header_bytes)
+                if few and side._body is body and exchange._events is None:
                     continue  # nothing that `_settle` has to look at
             elif not isinstance(result, Response) and inspect.isawaitable(result):
                 return Suspended(step, result, undo)
@@ -107,6 +106,16 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         if verdict is not None:
             return verdict
     return None
+
+
+def _joins(exchange: Exchange, step: Step) -> bool:
+    """Whether a filter that takes no part does so from here on, because its condition holds."""
+    link = step.link
+    if not (step.judges and link.when is not None and link.when.matches(exchange.request)):
+        return False
+    exchange._off -= {link.index}
+    exchange._joined |= {link.index}
+    return True
 
 
 def _settle(exchange: Exchange, stage: Stage, step: Step, result: object, undo: _Undo) -> Verdict:

@@ -168,7 +168,8 @@ class ExchangeMachine:
         outcome = advance(self.exchange, stage, queue)
         if outcome is not None or self._chain.steps[_BODY_OF[phase.direction]]:
             return self._pending(self._on_headers(stage, queue, outcome), lane)
-        self._go_on(stage, self._replacement(stage))
+        unchanged = side._body is body and phase is Phase.REQUEST_HEADERS
+        self._go_on(stage, None if unchanged else self._replacement(stage))
         side._headers._sealed = side._body_sealed = GONE
         if self._chain.ends_with_request_headers:
             self._leave_early()
@@ -197,16 +198,17 @@ class ExchangeMachine:
     def end(self) -> None:
         """The stream is over; `finish` lets the filters know, where one of them wants to."""
         self._closed = self.over = True
-        exchange = self.exchange
+        exchange, owes = self.exchange, False
+        for lane in self._lanes.values():
+            owes = owes or lane.pending
+            # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
+            lane.emit, lane.pipeline, lane.held = _drop, None, None
         if not exchange.ended:
-            exchange.ended = "cancelled" if self.owes else "complete"
+            exchange.ended = "cancelled" if owes and not exchange.watched else "complete"
         if exchange._budget is not None:
             exchange._budget.close()
         for task in exchange._tasks or ():
             task.cancel()
-        for lane in self._lanes.values():
-            # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
-            lane.emit, lane.pipeline, lane.held = _drop, None, None
         if self._chain.completions:
             for side in (exchange._request, exchange._response):
                 if side is not None:
@@ -231,9 +233,10 @@ class ExchangeMachine:
             exchange.watched = True
         elif message.protocol is not None:
             self._protocol = protocol = message.protocol
-            timing, flows = self._terms.timing, (FLOWS[protocol.request_body], FLOWS[protocol.response_body])
-            if timing is not None and not any(flow.carried for flow in flows):
-                exchange._more_time = timing.more(self._chain.timeout)  # where we carry a body, there is no timer
+            timing = self._terms.timing
+            if timing is None or FLOWS[protocol.request_body].carried or FLOWS[protocol.response_body].carried:
+                return  # where we carry a body, there is no timer
+            exchange._more_time = timing.more(self._chain.timeout)
 
     def _on_headers(self, stage: Stage, queue: Iterator[Step], outcome: Verdict | Suspended) -> Steps[None]:
         verdict = yield from resume(self.exchange, stage, queue, outcome)

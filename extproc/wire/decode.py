@@ -50,7 +50,7 @@ def decode(data: bytes) -> Message | None:
         phase, headers, end_of_stream, rest = walked
         if rest == len(data):
             return Message(phase, headers, b"", end_of_stream, *_SILENT, rest)
-        beside = _beside(data[rest:])
+        beside = _kept.get(data[rest:]) or _beside(data[rest:])
         if beside is not None:
             return Message(phase, headers, b"", end_of_stream, *beside, len(data))
     elif len(data) >= LARGE and (piece := large_piece(data)) is not None:
@@ -88,9 +88,6 @@ def decode_any(data: bytes) -> Message | None:
 
 def _beside(rest: bytes) -> _Beside | None:
     """What a message says beside its headers; None: more headers, or nothing that can be read by itself."""
-    kept = _kept.get(rest)
-    if kept is not None:
-        return kept
     try:
         request = ProcessingRequest.FromString(rest)
     except DecodeError:
