@@ -45,6 +45,8 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
         return UNCHANGED[phase]
     replace = body is not None and phase.part is Part.HEADERS
     if not stage.rule.headers:
+        if body is not None and not (replace or clear_route_cache or metadata or typed or mode):
+            return Continue(phase, (), (), body)  # a piece of a body, and nothing else: this is the hot path
         before = fields._items  # they have left
     elif replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
         without_length(fields)

@@ -198,11 +198,11 @@ class Session:
         try:
             steps = self._machine.begin(message, emit)
             if steps is None:
-                self._done(message, size, answers, self._machine.exchange.now)
+                self._done(message, size, answers)
                 return True
             waited = next(steps)
         except StopIteration:
-            self._done(message, size, answers, self._machine.exchange.now)
+            self._done(message, size, answers)
             blocked = self._stream.writable() if message.body and not self.over else None
             if blocked is None:
                 return True
@@ -261,12 +261,12 @@ class Session:
         if not self._busy and (self.over or self._finished):
             self._rest()
 
-    def _done(self, message: Message, size: int, answers: Sequence[Output], now: float) -> None:
-        """A message has had all its answers."""
+    def _done(self, message: Message, size: int, answers: Sequence[Output], now: float | None = None) -> None:
+        """A message has had all its answers; `now`: when it came, if others have come since."""
         self._stream.consumed(size)
         if self._watch is not None:
             try:
-                self._watch.message(message, tuple(answers), now)
+                self._watch.message(message, tuple(answers), self._machine.exchange.now if now is None else now)
             except Exception as error:  # noqa: BLE001 (a broken observer is no reason to fail an exchange)
                 self._blind(error)
         if self._machine.over and not self.over:
