@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from extproc.envoy.model.errors import MutationFailedError, SpuriousError
 from extproc.envoy.model.state import CallbackState
-from extproc.phases import BodyMode, Direction
+from extproc.phases import BodyMode
 
 if TYPE_CHECKING:
     from extproc.envoy.model.asking import Asking
@@ -79,9 +79,8 @@ class BodyAnswers:
         return chunk.end
 
     def _duplex(self, state: ProcessorState, piece: bytes, *, end: bool) -> bool:
-        """An end goes on with its piece; only a request whose trailers are here goes on to those."""
-        trailed = state.direction is Direction.REQUEST and state.leg.trailers is not None
-        state.leg.inject(piece, end=end and not trailed)
+        """An end goes on with its piece."""
+        state.leg.inject(piece, end=end)
         state.finish_call(CallbackState.IDLE if end else CallbackState.STREAMED_BODY)
         return end
 

@@ -233,12 +233,18 @@ class Leg:
     def _pass_data(self, data: bytes, *, end: bool) -> None:
         if self.closed or self.sent.ended:
             return
-        if data or end:
+        ends = end and not self._trailed
+        if data or ends:
             self.sent.chunks.append(data)
-        trailed = self.onward is not None and self.buffer.trailers is not None  # those go on to a filter all the same
-        self.sent.ended = end and not trailed
+        self.sent.ended = ends
         if self.onward is not None:
             self.onward.data(data, end=end)
+
+    @property
+    def _trailed(self) -> bool:
+        """Whether there are trailers, which go on to a filter all the same; a request meets one more, the router."""
+        followed = self.onward is not None or self.direction is Direction.REQUEST
+        return followed and self.buffer.trailers is not None
 
     def _pass_trailers(self, trailers: Fields) -> None:
         if self.closed or self.sent.ended:

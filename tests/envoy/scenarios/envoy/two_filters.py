@@ -19,6 +19,7 @@ from tests.envoy.raw_processor import Action
 from tests.envoy.scenario import (
     ALL,
     HEADERS,
+    RQB,
     RQH,
     RSB,
     RSH,
@@ -289,6 +290,19 @@ SCENARIOS = [
             "nothing-to-do-with-the-body": (config("response_headers"), {}),
             "the-trailers-only": (config("response_trailers"), {}),
         }.items()
+    ),
+    *(
+        Scenario(
+            f"two-filters-the-second-ends-a-request-whose-trailers-wait-at-the-first-{mode.name.lower()}",
+            config("headers request_body request_trailers", body=mode),
+            {},
+            TRAILED_POST,
+            moves=(Send(), Send(ALL_PARTS), Reply(ALL_PARTS)),
+            second=Second(
+                config("headers request_body request_trailers", body=_DUPLEX), {RQB: turns([stream(RQB, end=True)])}
+            ),
+        )
+        for mode in (BodyMode.NONE, *_MODES)
     ),
     *(
         Scenario(
