@@ -48,10 +48,11 @@ class Answers:
             self._trailers(state, answer)
 
     def _trailers(self, state: ProcessorState, answer: Continue) -> None:
-        """In full duplex they may be answered before the body is, or where there are none."""
+        """In full duplex they may be answered before the body is, or where there are none; what counts is the first."""
         if state.callback is not CallbackState.TRAILERS and not state.duplex:
             raise SpuriousError("spurious message")
-        if state.leg.trailers is not None:
+        if state.leg.trailers is not None and not state.trailers_answered:
+            state.trailers_answered = True
             self.edits.trailers(state, state.leg.trailers, answer)
         state.finish_call()
         state.go_on()

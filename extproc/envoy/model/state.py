@@ -98,6 +98,7 @@ class ProcessorState:
         partial_done: BUFFERED_PARTIAL: the processor has seen as much as it will.
         end_told: the processor has been told that the body is over.
         trailers_told: the processor has been told of the trailers.
+        trailers_answered: it has answered them: they may have left, and nothing changes them any more.
         attributes_told: it has been told the attributes.
         done: the last answer about it is here.
         choked: it has stopped the sender: more waits for answers than the buffer limit allows ("watermark").
@@ -119,6 +120,7 @@ class ProcessorState:
         self.partial_done = False
         self.end_told = False
         self.trailers_told = False
+        self.trailers_answered = False
         self.attributes_told = False
         self.done = False
         self.choked = False
