@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from extproc.server.native.allowance import Allowance
 from extproc.server.native.errors import ConnectionFault, ErrorCode, StreamFault
 from extproc.server.native.frames import (
-    DATA,
     DEFAULT_WINDOW,
     END_HEADERS,
-    FRAME_HEADER_BYTES,
     HEADERS,
     LARGEST_STREAM_ID,
     PREFACE,
@@ -24,14 +22,14 @@ from extproc.server.native.frames import (
     frame,
     goaway,
     ping,
-    read_header,
     rst_stream,
     settings,
     window_update,
 )
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, call_of
 from extproc.server.native.headers import HeaderBlocks
-from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK, more_data
+from extproc.server.native.incoming import take_frames
+from extproc.server.native.received import ALWAYS, BEGINNING, WITHIN_BLOCK
 from extproc.server.native.unserved import NOBODY
 
 if TYPE_CHECKING:
@@ -51,12 +49,10 @@ __all__ = ["Connection", "Host"]
 
 _logger = logging.getLogger("extproc.server")
 
-_LARGE = 4096
-"""A DATA frame of this size is probably not the only one of its message."""
 _ROOM = 256 * 1024
 """Bytes of DATA that go to the socket at once; the rest waits where it can still be reordered and counted."""
 _LARGE_WRITE = 32 * 1024
-_RESETS_KEPT = 1024
+_MOST_RESETS = 2048
 _DRAIN_PING = b"draining"
 
 
@@ -100,9 +96,9 @@ class Connection:
         moved: something that waited was sent since this was last set to False.
         room: bytes of DATA that the socket takes at once.
         frame_bytes: the largest payload that the peer takes.
-        large_bytes: above, a message may not fit into what is left of a stream's window, of which up to half is owed.
-        crowded_below: half of the window is taken where less is left.
-        whole_bytes: up to here, a frame may hold a whole message.
+        half_window: half of what the peer may send on all streams: it is told of what is owed once that is so much.
+        half_stream_window: the same of one stream; a longer message may not fit into what is left of its window.
+        by_the_book: each frame goes to its handler: what comes may not be what nearly always comes.
         blocks: what header blocks ask for.
         handlers: what handles a frame, by its type.
         block: a header block that is not complete.
@@ -140,16 +136,17 @@ class Connection:
         self.moved = False
         self.room = _ROOM
         self.frame_bytes = SMALLEST_FRAME
-        self.large_bytes = limits.stream_window >> 1
-        self.crowded_below = limits.connection_window >> 1
-        self.whole_bytes = max_message_bytes + MESSAGE_PREFIX_BYTES
+        self.half_window = limits.connection_window >> 1
+        self.half_stream_window = limits.stream_window >> 1
+        self._any_frame_fits = max_message_bytes + MESSAGE_PREFIX_BYTES >= limits.frame_bytes
+        self.by_the_book = True
         self._max_message_bytes = max_message_bytes
         self.blocks = HeaderBlocks(
             lambda fields: call_of(fields, methods), list_bytes=limits.header_bytes, keep=limits.header_cache
         )
         self._preface = PREFACE
         self.cut_off = b""
-        self._receiving = False
+        self.receiving = False
         self._paused = False
         self.handlers: tuple[Handler, ...] = BEGINNING
         self.block: Block | None = None
@@ -159,6 +156,7 @@ class Connection:
         self.gaps: list[range] = []
         self.prelude = b""
         self._allowances: dict[str, Allowance] = {}
+        self._squandered: Allowance | None = None  # of them, the one for resets
         self.waiting: dict[ServerStream, None] = {}
         self.deadlines: dict[ServerStream, float] = {}
         self.borrowers: set[Messages] = set()
@@ -181,18 +179,18 @@ class Connection:
         if self.over:
             return
         self.heard = True
-        self._receiving = True
+        self.receiving = True
         try:
             if self._preface:
                 data = self._without_preface(data)
-            self.cut_off = self._frames(data)
+            self.cut_off = take_frames(self, data)
         except ConnectionFault as fault:
             self.fail(fault)
         except Exception:
             _logger.exception("a connection is given up: the front itself failed")
             self.fail(ConnectionFault(ErrorCode.INTERNAL_ERROR, "internal error"))
         finally:
-            self._receiving = False
+            self.receiving = False
             if self.borrowers:
                 for inbox in self.borrowers:
                     inbox.settle()
@@ -279,7 +277,7 @@ class Connection:
         if fault.limit:
             self.counters[f"limit.{fault.limit}"] += 1
         _logger.info("a connection is closed: %s (%s)", fault.why, fault.code.name)
-        self._receiving = True  # whoever calls this takes what there is
+        self.receiving = True  # whoever calls this takes what there is
         self.emit(goaway(min(self.last_id, self.refuse_above), fault.code, fault.why))
         self.lost()
 
@@ -289,7 +287,7 @@ class Connection:
         """Has bytes written."""
         if self.over:
             return
-        if not self.out and not self._receiving:
+        if not self.out and not self.receiving:
             self.host.wake()
         self.out += data
 
@@ -302,7 +300,7 @@ class Connection:
 
     def admits(self, length: int) -> bool:
         """Whether a message of this length may come."""
-        large = length + MESSAGE_PREFIX_BYTES > self.large_bytes
+        large = length + MESSAGE_PREFIX_BYTES > self.half_stream_window
         if length > self._max_message_bytes or (large and self.prepaid + length > self.limits.large_message_bytes):
             self.counters["limit.message_bytes"] += 1
             return False
@@ -315,7 +313,7 @@ class Connection:
     def owe(self, size: int) -> None:
         """Lets the peer send so many bytes again; it is told once that is half of the window."""
         self.owed += size
-        if self.owed >= self.limits.connection_window >> 1:
+        if self.owed >= self.half_window:
             self.repay()
 
     def repay(self) -> None:
@@ -339,27 +337,30 @@ class Connection:
     def left(self, stream: ServerStream) -> None:
         """A stream's last frame is on its way, and where the peer has more to say, it was told that it may stop."""
         if not stream.heard:
-            self._remember_reset(stream.id)
+            self.resets[stream.id] = True
+            if len(self.resets) > _MOST_RESETS:
+                self._forget_resets()
+        if self._squandered is not None:
+            self._squandered.give_back()
         self._forget(stream)
-        allowance = self._allowances.get("resets")
-        if allowance is not None:
-            allowance.give_back()
 
     # Frames
 
     def greet(self) -> None:
         """The first frame was SETTINGS."""
         self.handlers = ALWAYS
+        self.by_the_book = not self._any_frame_fits
 
     def begin_block(self, block: Block) -> None:
         """Nothing but the rest of a header block may come."""
         self.block = block
         self.handlers = WITHIN_BLOCK
+        self.by_the_book = True
 
     def end_block(self) -> None:
         """The header block is complete."""
         self.block = None
-        self.handlers = ALWAYS
+        self.greet()
 
     def answered(self, ping: Payload) -> None:
         """A ping of ours has come back."""
@@ -373,29 +374,6 @@ class Connection:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "this is not HTTP/2")
         self._preface = self._preface[known:]
         return data[known:]
-
-    def _frames(self, data: Payload) -> bytes:
-        """Handles all complete frames, and returns what is left."""
-        at, end = 0, len(data)
-        largest = self.limits.frame_bytes
-        while end - at >= FRAME_HEADER_BYTES and not self.over:
-            head, flags, stream_id = read_header(data, at)
-            length = head >> 8
-            start = at + FRAME_HEADER_BYTES
-            after = start + length
-            if length > largest:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "frame too large")
-            if after > end:
-                break
-            at = after
-            stream_id &= LARGEST_STREAM_ID
-            try:
-                self.handlers[head & 0xFF](self, stream_id, flags, data[start:after])
-            except StreamFault as fault:
-                self._fault(stream_id, fault)
-            if length >= _LARGE and head & 0xFF == DATA:
-                at = more_data(self, stream_id, data, at)
-        return bytes(data[at:])
 
     def advance(self) -> None:
         """Sends what waits, a frame of each stream in turn, as far as windows and the socket allow."""
@@ -418,7 +396,7 @@ class Connection:
         if stream_id not in self.resets and stream_id <= self.refuse_above:
             raise ConnectionFault(ErrorCode.STREAM_CLOSED, "frame on a closed stream")
 
-    def _fault(self, stream_id: int, fault: StreamFault) -> None:
+    def fault(self, stream_id: int, fault: StreamFault) -> None:
         """Resets a stream for what the peer did to it."""
         if self.is_idle(stream_id):
             raise ConnectionFault(fault.code, fault.why)
@@ -434,13 +412,13 @@ class Connection:
         """Tells the peer that a stream has failed."""
         self.counters[f"stream_error.{code.name}"] += 1
         self.emit(rst_stream(stream_id, code))
-        self._remember_reset(stream_id)
+        self.resets[stream_id] = True
+        if len(self.resets) > _MOST_RESETS:
+            self._forget_resets()
 
-    def _remember_reset(self, stream_id: int) -> None:
-        resets = self.resets
-        resets[stream_id] = True
-        if len(resets) > 2 * _RESETS_KEPT:
-            self.resets = dict.fromkeys(list(resets)[_RESETS_KEPT:], True)
+    def _forget_resets(self) -> None:
+        for stream_id in list(self.resets)[: _MOST_RESETS // 2]:
+            del self.resets[stream_id]
 
     def drop(self, stream: ServerStream) -> None:
         """A stream is gone before its end."""
@@ -476,6 +454,7 @@ class Connection:
         allowance = self._allowances.get(name)
         if allowance is None:
             allowance = self._allowances[name] = Allowance(getattr(self.limits, name), now)
+            self._squandered = self._allowances.get("resets")
         if not allowance.spend(now):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {name.replace('_', ' ')}", name)
 

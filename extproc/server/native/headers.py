@@ -52,7 +52,11 @@ class _Table(HeaderTable):
 
 
 class HeaderBlocks(Generic[Made]):
-    """Decodes the header blocks of one connection, and makes something of each."""
+    """Decodes the header blocks of one connection, and makes something of each.
+
+    Attributes:
+        known: gives what was made of a block that has come before, as far as that is remembered.
+    """
 
     def __init__(self, make: Callable[[Fields], Made], *, list_bytes: int, keep: int) -> None:
         """An empty table.
@@ -65,6 +69,7 @@ class HeaderBlocks(Generic[Made]):
         self._make = make
         self._keep = keep
         self._known: dict[bytes, Made] = {}
+        self.known = self._known.get
         self._table = _Table()
         self._decoder = Decoder(max_header_list_size=list_bytes)
         self._decoder.header_table = self._table
@@ -75,7 +80,7 @@ class HeaderBlocks(Generic[Made]):
         Raises:
             ConnectionFault: it is no HPACK, or a field list that is too large; the table is lost either way.
         """
-        made = self._known.get(block)
+        made = self.known(block)
         return self._decode(block) if made is None else made
 
     def _decode(self, block: bytes) -> Made:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
 
-__all__ = ["Inbox", "Messages"]
+__all__ = ["Inbox", "Messages", "read_prefix"]
 
 _SMALL = 1024
-_PREFIX = struct.Struct(">BI").unpack_from
+read_prefix = struct.Struct(">BI").unpack_from
+"""Whether the message is compressed, and its length."""
 
 
 class Inbox(Protocol):
@@ -87,7 +88,7 @@ class Messages:
         prefix = self._prefix = self._prefix + piece[:missing]
         self.held = len(prefix)
         if self.held == MESSAGE_PREFIX_BYTES:
-            compressed, length = _PREFIX(prefix)
+            compressed, length = read_prefix(prefix)
             if stream.admits(compressed, length):
                 self._size = length + MESSAGE_PREFIX_BYTES
                 stream.arriving(MESSAGE_PREFIX_BYTES, self._size)

@@ -13,6 +13,7 @@ from extproc.server.native.frames import (
     END_STREAM,
     HEADERS,
     RST_STREAM,
+    frame,
     frame_header,
     window_update,
 )
@@ -29,15 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerStream"]
 
-_CODE_BYTES = 4
-"""The size of a RST_STREAM frame's payload."""
 _PREFIX = struct.Struct(">BI")
-_DATA = struct.Struct(">IBIBI").pack
-"""The header of a DATA frame, and the prefix of the one message in it."""
-_FIRST = struct.Struct(f">IBI{len(RESPONSE_HEADERS)}sIBIBI").pack
+_DATA = struct.Struct(">IxIxI").pack
+"""The header of a DATA frame (``length << 8``, the stream's id), and the prefix of the message in it (its length)."""
+_RESPONSE_HEAD = len(RESPONSE_HEADERS) << 8 | HEADERS
+_FIRST = struct.Struct(f">IBI{len(RESPONSE_HEADERS)}sIxIxI").pack
 """The response's HEADERS frame, and as `_DATA`."""
-_LAST = struct.Struct(f">IBI{len(OK_TRAILERS)}sIBII").pack
-"""The HEADERS frame of trailers, and a RST_STREAM frame."""
+_TRAILERS_HEAD = len(OK_TRAILERS) << 8 | HEADERS
+_TRAILERS_FLAGS = END_HEADERS | END_STREAM
+_OK_AND_RESET = OK_TRAILERS + frame_header(RST_STREAM, 0, 0, 4)[:-4]  # its stream id, and then its code, follow
+_LAST = struct.Struct(f">IBI{len(_OK_AND_RESET)}sI4x").pack
+"""The HEADERS frame of trailers, and a RST_STREAM frame with NO_ERROR."""
 
 
 class ServerStream:
@@ -107,15 +110,17 @@ class ServerStream:
         self.send_window -= size
         connection.send_window -= size
         connection.room -= size
-        if not self.answered:
-            if size <= connection.frame_bytes and not connection.prelude:
-                self._answer_with(data + body)
-                return
-            connection.emit(self._response_headers())
-        if size <= connection.frame_bytes:
-            connection.emit(_DATA(size << 8 | DATA, 0, self.id, 0, length) + data + body)
-        else:
-            connection.emit(*_in_frames(self.id, _PREFIX.pack(0, length) + data, body, connection.frame_bytes))
+        if size > connection.frame_bytes or connection.prelude:
+            self._send_in_parts(_PREFIX.pack(0, length) + data, body)
+            return
+        if not connection.out and not connection.receiving:
+            connection.host.wake()
+        if self.answered:
+            connection.out.append(_DATA(size << 8, self.id, length) + data + body)
+            return
+        self.answered = True
+        head = _FIRST(_RESPONSE_HEAD, END_HEADERS, self.id, RESPONSE_HEADERS, size << 8, self.id, length)
+        connection.out.append(head + data + body)
 
     def end(self, code: str, reason: str) -> None:
         """Ends the stream with a gRPC status, once everything has been sent.
@@ -128,8 +133,12 @@ class ServerStream:
             return
         self.over = True
         connection = self._connection
-        if code == "OK" and self.answered and not (self.heard or self.outbox or connection.prelude):
-            self._leave()
+        if code == "OK" and self.answered and not self.heard and self.outbox is None and not connection.prelude:
+            # As most do: before the peer has said that it has no more to say.
+            if not connection.out and not connection.receiving:
+                connection.host.wake()
+            connection.out.append(_LAST(_TRAILERS_HEAD, _TRAILERS_FLAGS, self.id, _OK_AND_RESET, self.id))
+            connection.left(self)
             return
         block = OK_TRAILERS if code == "OK" else trailers(code, reason)
         if not self.answered:
@@ -140,13 +149,21 @@ class ServerStream:
     def consumed(self, size: int) -> None:
         """So many bytes of messages are no longer held by the receiver."""
         self.unread -= size
-        early = self.prepaid
-        if early:
-            early = min(early, size)
+        if self.prepaid:
+            early = min(self.prepaid, size)
             self.prepaid -= early
             self._connection.prepaid -= early
             size -= early
-        self.credit(size)
+        if self.outbox is not None:
+            self.credit(size)
+            return
+        connection = self._connection  # from here on as in `credit`: this is the hot path
+        connection.owed += size
+        if connection.owed >= connection.half_window:
+            connection.repay()
+        self.owed += size
+        if self.owed >= connection.half_stream_window:
+            self._repay()
 
     def writable(self) -> Awaitable[None] | None:
         """None: there is room for more; else what to wait for."""
@@ -165,18 +182,9 @@ class ServerStream:
         self._put(reply.body, trailers=b"")
 
     def data(self, content: Payload) -> None:
-        """Takes the content of a DATA frame; the whole message that it nearly always is goes straight on."""
+        """Takes the content of a DATA frame, unless it is the whole message that it nearly always is."""
         inbox = self.inbox
         if inbox is None:
-            size = len(content)
-            if size >= MESSAGE_PREFIX_BYTES and size <= self._connection.whole_bytes:
-                compressed, length = _PREFIX.unpack_from(content)
-                if compressed == 0 and length == size - MESSAGE_PREFIX_BYTES and not self.prepaid:
-                    self.unread += length
-                    self.owed += MESSAGE_PREFIX_BYTES
-                    self._connection.owed += MESSAGE_PREFIX_BYTES
-                    self.receiver.receive(bytes(content[MESSAGE_PREFIX_BYTES:]))
-                    return
             inbox = self.inbox = Messages()
         if not inbox.feed(self, content):
             self.inbox = None
@@ -226,8 +234,8 @@ class ServerStream:
         And where messages of many streams, none of them whole, fill the connection's window, so do all of them.
         """
         connection = self._connection
-        crowded = connection.receive_window < connection.crowded_below and not self.unread and connection.has_room(size)
-        if crowded or whole > connection.large_bytes:
+        crowded = connection.receive_window < connection.half_window and not self.unread and connection.has_room(size)
+        if crowded or whole > connection.half_stream_window:
             self.prepaid += size
             connection.prepaid += size
             self.credit(size)
@@ -236,13 +244,13 @@ class ServerStream:
         """Lets the peer send so many bytes again, unless it leaves its answers unread."""
         connection, outbox = self._connection, self.outbox
         connection.owed += size
-        if connection.owed >= connection.limits.connection_window >> 1:
+        if connection.owed >= connection.half_window:
             connection.repay()
         if outbox is not None and not outbox.roomy:
             outbox.withheld += size
             return
         self.owed += size
-        if self.owed >= connection.limits.stream_window >> 1:
+        if self.owed >= connection.half_stream_window:
             self._repay()
 
     def advance(self) -> bool:
@@ -269,19 +277,15 @@ class ServerStream:
 
     # Its own
 
-    def _answer_with(self, data: bytes) -> None:
-        """Sends the response headers and the first message in one."""
-        self.answered = True
-        head = len(RESPONSE_HEADERS) << 8 | HEADERS, END_HEADERS, self.id, RESPONSE_HEADERS
-        size = len(data)
-        content = (size + MESSAGE_PREFIX_BYTES) << 8 | DATA, 0, self.id, 0, size
-        self._connection.emit(_FIRST(*head, *content) + data)
-
-    def _leave(self) -> None:
-        """Ends the stream as most do: with a good status, before the peer has said that it has no more to say."""
-        last = len(OK_TRAILERS) << 8 | HEADERS, END_HEADERS | END_STREAM, self.id, OK_TRAILERS
-        self._connection.emit(_LAST(*last, _CODE_BYTES << 8 | RST_STREAM, 0, self.id, ErrorCode.NO_ERROR))
-        self._connection.left(self)
+    def _send_in_parts(self, data: bytes, body: bytes) -> None:
+        """Sends a message with its prefix, for which the windows have room, in as many frames as it takes."""
+        connection = self._connection
+        if not self.answered:
+            connection.emit(self._response_headers())
+        if len(data) + len(body) <= connection.frame_bytes:
+            connection.emit(frame(DATA, 0, self.id, data + body))
+        else:
+            connection.emit(*_in_frames(self.id, data, body, connection.frame_bytes))
 
     def _response_headers(self) -> bytes:
         self.answered = True
@@ -322,7 +326,7 @@ class ServerStream:
         outbox.release()
         self.owed += outbox.withheld
         outbox.withheld = 0
-        if self.owed >= self._connection.limits.stream_window >> 1:
+        if self.owed >= self._connection.half_stream_window:
             self._repay()
 
     def _sent_all(self, outbox: Outbox) -> None:

@@ -1,0 +1,135 @@
+"""Frames that are handled where they are read: nothing may tell that from what the handlers of their types do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.server.native.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RST_STREAM,
+    Setting,
+    frame,
+    rst_stream,
+)
+from extproc.server.native.headers import encode
+from tests.server.native.peer import FIELDS, Heard, Peer, data, message
+
+
+def block(**more: str) -> bytes:
+    """A header block that leaves the table as it is: what is made of it is remembered."""
+    fields = FIELDS | {name.replace("_", "-"): value for name, value in more.items()}
+    return encode([(name.encode(), value.encode()) for name, value in fields.items()])
+
+
+_BLOCKS = [block(), block(), block(), block(content_length="9"), block(grpc_timeout="1S"), block(te="nothing")]
+
+
+class _Answers(Heard):
+    """Does what the first byte of a message says."""
+
+    def receive(self, data: bytes) -> None:
+        super().receive(data)
+        what = data[:1]
+        if what > b"0":
+            self.stream.consumed(len(data))
+        if what > b"1":
+            self.stream.send(data, b"x" * 300)
+        if what > b"2":
+            self.stream.end("OK" if what > b"3" else "INTERNAL", "")
+
+
+_BYTES = st.builds(bytes.__add__, st.sampled_from([b"0", b"1", b"2", b"3", b"4"]), st.sampled_from([b"", b"x" * 70]))
+_CONTENT = st.one_of(
+    st.builds(message, _BYTES),
+    st.builds(message, _BYTES, st.just(1)),
+    st.builds(lambda content, cut: message(content)[:cut], _BYTES, st.integers(0, 6)),
+    st.builds(lambda content: message(content) * 2, _BYTES),
+)
+
+
+def usually(value: int, *others: int) -> st.SearchStrategy[int]:
+    return st.one_of(st.just(value), st.just(value), st.just(value), st.sampled_from(others))
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> list[bytes]:
+    """Mostly what Envoy sends; now and then something next to it."""
+    made, last = [frame(HEADERS, END_HEADERS, 1, block()), data(1, message(b"4"))], 1
+    for _ in range(draw(st.integers(1, 20))):
+        stream_id = max(1, last - draw(st.sampled_from([0, 0, 2, 2, 4]))) | draw(usually(0, 1, 1 << 31))
+        match draw(st.sampled_from("HHDDDR")):
+            case "H":
+                last += draw(usually(2, 0, 1, 4))
+                flags = draw(usually(END_HEADERS, END_HEADERS | END_STREAM, 0))
+                made.append(frame(HEADERS, flags, last, draw(st.sampled_from(_BLOCKS))))
+            case "D":
+                made.append(frame(DATA, draw(usually(0, END_STREAM)), stream_id, draw(_CONTENT)))
+            case _:
+                made.append(frame(RST_STREAM, 0, stream_id, bytes(draw(usually(4, 5)))))
+    return made
+
+
+@given(frames(), st.integers(1, 9), st.integers(0, 40), st.integers(80, 2000))
+def test_all_is_as_the_handlers_would_have_it(said: list[bytes], at_once: int, refused_from: int, window: int) -> None:
+    quick, slow = (Peer(receiver=_Answers, streams=3, stream_window=160) for _ in range(2))
+    slow.connection.by_the_book, slow.connection._any_frame_fits = True, False
+    quick.connection.receive_window = slow.connection.receive_window = window
+    for at in range(0, len(said), at_once):
+        if at >= refused_from:
+            quick.connection.refuse_more()
+            slow.connection.refuse_more()
+        read = b"".join(said[at : at + at_once])
+        assert quick.send(read) == slow.send(read)
+        assert state(quick) == state(slow)
+
+
+def state(peer: Peer) -> object:
+    connection = peer.connection
+    streams = [
+        (number, stream.receive_window, stream.send_window, stream.owed, stream.prepaid, stream.unread, stream.heard)
+        for number, stream in connection.streams.items()
+    ]
+    heard = [(heard.messages, heard.finished, heard.cancelled) for heard in peer.calls]
+    windows = connection.receive_window, connection.send_window, connection.owed, connection.prepaid
+    return streams, heard, windows, peer.counters, connection.resets, connection.last_id, connection.buffered()
+
+
+@pytest.mark.parametrize(
+    "interruption",
+    [
+        lambda peer: peer.headers(5),
+        lambda _: data(1, message(b"x")),
+        lambda _: rst_stream(3, 0),
+    ],
+    ids=["the next stream", "a whole message", "a stream that was reset"],
+)
+def test_what_usually_comes_may_not_come_within_a_header_block(interruption: Callable[[Peer], bytes]) -> None:
+    peer = Peer()
+    peer.call(1)
+    peer.call(3).stream.end("OK", "")
+    begun = frame(HEADERS, 0, 5, peer.headers(5)[9:])
+    peer.send(begun, interruption(peer))
+    assert peer.counters == {"connection_error.PROTOCOL_ERROR": 1}
+
+
+def test_a_message_that_is_too_long_is_refused_though_its_frame_is_not() -> None:
+    peer = Peer(max_message_bytes=100)
+    assert peer.call(1, b"x" * 100).messages == [b"x" * 100]
+    frames = peer.send(peer.headers(3), data(3, message(b"x" * 101)))
+    assert peer.status(frames)["grpc-status"] == "8"
+
+
+def test_an_answer_after_the_peer_has_shrunk_its_table_is_whole() -> None:
+    peer = Peer(client={Setting.HEADER_TABLE_SIZE: 0})
+    peer.decoder.max_allowed_table_size = 0
+    heard = peer.call(1, b"x")
+    heard.stream.send(b"y", b"z")
+    frames = peer.frames()
+    assert [payload for kind, _, _, payload in frames if kind == DATA] == [message(b"yz")]
