@@ -56,10 +56,15 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         phase = _PHASES.get(data[0])
         if phase is None:
             return None
-        end, at = length_at(data, 1)
-        if data[at] != _FIRST:
+        if data[1] >= _ONE_BYTE > data[2] and data[4] >= _ONE_BYTE > data[5]:  # both lengths, nearly always
+            tag, at = data[3], 6
+            end, map_end = 3 + (data[1] & 0x7F | data[2] << 7), 6 + (data[4] & 0x7F | data[5] << 7)
+        else:
+            end, at = length_at(data, 1)
+            tag = data[at]
+            map_end, at = length_at(data, at + 1)
+        if tag != _FIRST:
             return None
-        map_end, at = length_at(data, at + 1)
         headers, at = _headers(data, at, map_end)
     except (IndexError, ValueError, DecodeError):
         return None
