@@ -74,8 +74,7 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
                 call is not None
                 and call.open is not None
                 and call.timeout is None
-                and stream_id - 2 == connection.last_id
-                and stream_id & 1
+                and stream_id - 2 == connection.last_id  # which is odd where a block is known
                 and stream_id <= connection.refuse_above
                 and len(streams) < limits.streams
             ):

@@ -78,13 +78,56 @@ def frames(draw: st.DrawFn) -> list[bytes]:
 
 @given(frames(), st.integers(1, 9), st.integers(0, 40))
 def test_all_is_as_the_handlers_would_have_it(said: list[bytes], at_once: int, refused_from: int) -> None:
+    compare([b"".join(said[at : at + at_once]) for at in range(0, len(said), at_once)], refused_from // at_once)
+
+
+def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
+    """The next stream, and a message, if there is one."""
+    sent = data(stream_id, message(content)) if content else b""
+    return frame(HEADERS, END_HEADERS, stream_id, block(**more)) + sent
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(opening(3, b"4") + rst_stream(3, 0), id="the usual"),
+        pytest.param(opening(3, b"0"), id="not consumed"),
+        pytest.param(opening(3, b"0" * 70) + data(3, message(b"0" * 70)) * 2, id="the stream's window"),
+        pytest.param(opening(3) + data(3, message(b"0"), end=True) + data(3, message(b"0")), id="after the end"),
+        pytest.param(
+            opening(3) + data(3, message(b"0" * 90)[:50]) + data(3, message(b"0" * 90)[50:]) + data(3, message(b"0")),
+            id="after what was larger than half of the window",
+        ),
+        pytest.param(opening(3) + data(3, message(b"4", 1)), id="compressed"),
+        pytest.param(
+            opening(3) + data(3, message(b"0" * 6)[:5]) + data(3, message(b"1")), id="a piece that looks like a whole"
+        ),
+        pytest.param(opening(3, content_length="9") + data(3, message(b"0")) * 2, id="a known length"),
+        pytest.param(opening(3, grpc_timeout="1S") + opening(5, grpc_timeout="1S"), id="a timeout"),
+        pytest.param(opening(3) + data(3, b"\0\0"), id="shorter than a prefix"),
+        pytest.param(opening(3) + opening(7) + opening(5), id="a number that was left out"),
+        pytest.param(opening(3) + opening(5) + opening(7) + opening(9), id="too many streams"),
+        pytest.param(opening(3, te="other") * 2, id="malformed"),
+        pytest.param(rst_stream(1, 0) * 3, id="what was reset, more than once"),
+        pytest.param(frame(RST_STREAM, 0, 1, bytes(5)), id="RST_STREAM of a wrong size"),
+        pytest.param(frame(HEADERS, END_HEADERS | END_STREAM, 3, block()), id="nothing but headers"),
+        pytest.param(opening(3) + opening(3), id="headers, twice"),
+        pytest.param(opening(3) + frame(DATA, 0, 1 << 31 | 3, message(b"4")), id="a reserved bit"),
+    ],
+)
+def test_what_is_next_to_the_usual_goes_to_the_handlers(read: bytes) -> None:
+    compare([opening(1, b"4"), read])
+    compare([opening(1, b"4"), read], refused_from=1)
+
+
+def compare(reads: list[bytes], refused_from: int = 99) -> None:
+    """Says it all to two connections, of which one leaves everything to the handlers."""
     quick, slow = (Peer(receiver=_Answers, streams=3, stream_window=160) for _ in range(2))
     slow.connection.by_the_book, slow.connection._any_frame_fits = True, False
-    for at in range(0, len(said), at_once):
-        if at >= refused_from:
+    for number, read in enumerate(reads):
+        if number == refused_from:
             quick.connection.refuse_more()
             slow.connection.refuse_more()
-        read = b"".join(said[at : at + at_once])
         assert quick.send(read) == slow.send(read)
         assert state(quick) == state(slow)
 
@@ -97,7 +140,9 @@ def state(peer: Peer) -> object:
     ]
     heard = [(heard.messages, heard.finished, heard.cancelled) for heard in peer.calls]
     windows = connection.receive_window, connection.send_window, connection.owed, connection.prepaid
-    return streams, heard, windows, peer.counters, connection.resets, connection.last_id, connection.buffered()
+    spent = {name: allowance._left for name, allowance in connection._allowances.items()}
+    ends = connection.resets, connection.last_id, list(connection.deadlines.values()), connection.buffered()
+    return streams, heard, windows, spent, ends, peer.counters
 
 
 @pytest.mark.parametrize(
