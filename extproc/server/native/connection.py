@@ -52,7 +52,8 @@ _logger = logging.getLogger("extproc.server")
 _ROOM = 256 * 1024
 """Bytes of DATA that go to the socket at once; the rest waits where it can still be reordered and counted."""
 _LARGE_WRITE = 32 * 1024
-_MOST_RESETS = 2048
+_RESETS_KEPT = 1024
+_MOST_RESETS = 2 * _RESETS_KEPT
 _DRAIN_PING = b"draining"
 
 
@@ -180,6 +181,9 @@ class Connection:
             return
         self.heard = True
         self.receiving = True
+        if len(self.resets) > _MOST_RESETS:
+            for stream_id in list(self.resets)[:-_RESETS_KEPT]:
+                del self.resets[stream_id]
         try:
             if self._preface:
                 data = self._without_preface(data)
@@ -338,8 +342,6 @@ class Connection:
         """A stream's last frame is on its way, and where the peer has more to say, it was told that it may stop."""
         if not stream.heard:
             self.resets[stream.id] = True
-            if len(self.resets) > _MOST_RESETS:
-                self._forget_resets()
         if self._squandered is not None:
             self._squandered.give_back()
         self._forget(stream)
@@ -413,12 +415,6 @@ class Connection:
         self.counters[f"stream_error.{code.name}"] += 1
         self.emit(rst_stream(stream_id, code))
         self.resets[stream_id] = True
-        if len(self.resets) > _MOST_RESETS:
-            self._forget_resets()
-
-    def _forget_resets(self) -> None:
-        for stream_id in list(self.resets)[: _MOST_RESETS // 2]:
-            del self.resets[stream_id]
 
     def drop(self, stream: ServerStream) -> None:
         """A stream is gone before its end."""

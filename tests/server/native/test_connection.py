@@ -342,6 +342,16 @@ def test_a_stream_that_ends_before_its_peer_lets_it_off() -> None:
     assert peer.send(data(1, b"late"), data(1, b"", end=True)) == []
 
 
+def test_only_the_last_streams_that_were_let_off_are_remembered() -> None:
+    peer = Peer()
+    for stream_id in range(1, 6000, 2):
+        peer.call(stream_id).stream.end("OK", "")
+        peer.frames()
+    assert len(peer.connection.resets) < 2100
+    assert peer.send(data(5999, b"late"), data(5001, b"later")) == []
+    assert kinds(peer.send(data(1, b"too late"))) == [GOAWAY]
+
+
 def test_a_stream_that_ends_after_its_peer_just_ends() -> None:
     peer = Peer()
     heard = peer.call(1)
