@@ -104,6 +104,7 @@ class Connection:
         handlers: what handles a frame, by its type.
         block: a header block that is not complete.
         last_id: the highest number of a stream that the peer has opened.
+        refusing: no stream can be opened any more.
         refuse_above: streams above it are not looked at: the peer was told that the connection ends.
         resets: numbers of streams that we have reset, and whether the peer may yet do the same.
         gaps: numbers below `last_id` that were skipped.
@@ -152,6 +153,7 @@ class Connection:
         self.handlers: tuple[Handler, ...] = BEGINNING
         self.block: Block | None = None
         self.last_id = 0
+        self.refusing = False
         self.refuse_above = LARGEST_STREAM_ID
         self.resets: dict[int, bool] = {}
         self.gaps: list[range] = []
@@ -212,10 +214,10 @@ class Connection:
 
     def pump(self) -> None:
         """What was taken has been written: more may be sent."""
-        if self._paused:
-            return
-        self.room = _ROOM
-        self.advance()
+        if not self._paused:
+            self.room = _ROOM
+            if self.waiting:
+                self.advance()
 
     def pause(self) -> None:
         """The socket takes no more."""
@@ -246,14 +248,10 @@ class Connection:
 
     def refuse_more(self) -> None:
         """Tells which stream was the last: the second step."""
-        if self.refuse_above == LARGEST_STREAM_ID:
+        if not self.refusing:
+            self.refusing = True
             self.refuse_above = self.last_id
             self.emit(goaway(self.last_id, ErrorCode.NO_ERROR))
-
-    @property
-    def refusing(self) -> bool:
-        """No stream can be opened any more."""
-        return self.refuse_above != LARGEST_STREAM_ID
 
     @property
     def drained(self) -> bool:

@@ -7,9 +7,12 @@ Envoy's message timeouts run out.
 
 from __future__ import annotations
 
-__all__ = ["Portion"]
+from typing import Final
 
-_LEAST = 8 * 1024
+__all__ = ["SMALL_PORTION", "Portion"]
+
+SMALL_PORTION: Final = 8 * 1024
+"""Of fewer bytes it does not matter what they cost."""
 _FIRST = 32 * 1024
 _STEP = 8 * 1024
 _TURN = 0.02
@@ -31,13 +34,9 @@ class Portion:
         self._most = most
         self.size = min(_FIRST, most)
 
-    def is_small(self, size: int) -> bool:
-        """Whether so few bytes were read that it does not matter what they cost."""
-        return size < _LEAST
-
     def took(self, size: int, seconds: float) -> None:
         """So many bytes took so long."""
         if seconds > _TURN:
-            self.size = max(_LEAST, min(self.size, int(size * _TURN / seconds)))
+            self.size = max(SMALL_PORTION, min(self.size, int(size * _TURN / seconds)))
         elif size == self.size and seconds < _QUICK:
             self.size = min(self._most, size + _STEP)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from extproc.server.native.lifetime import Lifetime
-from extproc.server.native.portion import Portion
+from extproc.server.native.portion import SMALL_PORTION, Portion
 from extproc.server.native.writing import write
 
 if TYPE_CHECKING:
@@ -104,14 +104,14 @@ class Http2Protocol(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Takes what has come, and writes at once all that comes of it."""
-        read = self._buffer[: len(self.connection.cut_off) + nbytes]
-        data = read if nbytes >= _LARGE_READ else bytes(read)
-        if self._portion.is_small(nbytes):
-            self.connection.receive(data)
+        connection = self.connection
+        read = self._buffer[: len(connection.cut_off) + nbytes]
+        if nbytes < SMALL_PORTION:
+            connection.receive(bytes(read))
             self._flush()
             return
         began = self._loop.time()
-        self.connection.receive(data)
+        connection.receive(read if nbytes >= _LARGE_READ else bytes(read))
         self._flush()
         self._portion.took(nbytes, self._loop.time() - began)
 
