@@ -87,6 +87,7 @@ class Connection:
         streams: those that are open, by number.
         over: a GOAWAY for an error has been sent, or the connection is gone; whatever comes is ignored.
         cut_off: the beginning of a frame; it has to be received again, with what follows it.
+        receiving: whoever called will `take` what there is, so that the host need not be woken.
         heard: something came since this was last set to False.
         initial_send_window: what a new stream of ours may send.
         send_window: bytes of DATA that the peer takes on all streams.
@@ -99,7 +100,8 @@ class Connection:
         frame_bytes: the largest payload that the peer takes.
         half_window: half of what the peer may send on all streams: it is told of what is owed once that is so much.
         half_stream_window: the same of one stream; a longer message may not fit into what is left of its window.
-        by_the_book: each frame goes to its handler: what comes may not be what nearly always comes.
+        by_the_book: each frame goes to its handler: before SETTINGS, within a header block, and always where a message
+            can be too long for us and yet fit into one frame.
         blocks: what header blocks ask for.
         handlers: what handles a frame, by its type.
         block: a header block that is not complete.

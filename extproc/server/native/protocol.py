@@ -97,9 +97,10 @@ class Http2Protocol(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's signature)
         """Where to read to: behind what was cut off the last time."""
         cut_off = self.connection.cut_off
+        if not cut_off:
+            return self._buffer[: self._portion.size]
         start = len(cut_off)
-        if start:
-            self._buffer[:start] = cut_off
+        self._buffer[:start] = cut_off
         return self._buffer[start : start + self._portion.size]
 
     def buffer_updated(self, nbytes: int) -> None:
