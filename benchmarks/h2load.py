@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.chains import HEADERS
 from benchmarks.outside import outside
 from benchmarks.peer import grpc_message
+from benchmarks.rounds import Sample
 from benchmarks.subject import Row, processor
 from extproc.wire import PROCESS, SERVICE
 
@@ -26,27 +29,39 @@ ROWS = (
     Row("native-1-filter", "native", "1-filter"),
     Row("native-4-filters", "native", "4-filters"),
 )
-EXCHANGES = 10_000
+ROUNDS = 12
+EXCHANGES = 2_000
 STREAMS = 16
 _RATE = re.compile(r"finished in .*?, (?P<rate>[\d.]+) req/s")
 _SUCCEEDED = re.compile(r"(?P<count>\d+) succeeded")
 
 
 async def h2load(tell: Callable[[str], object]) -> list[dict[str, Any]]:
-    """A row each; none if there is no h2load."""
+    """A row each, in turns as in `rounds`; none if there is no h2load."""
     program = shutil.which("h2load")
     if program is None:
         return []
-    rows: list[dict[str, Any]] = []
-    for row in ROWS:
-        tell(row.name)
-        async with processor(row.front, row.serves) as running:
-            await _drive(program, running.address)  # warms up
-            before = await running.cpu()
-            rate = await _drive(program, running.address)
-            us = (await running.cpu() - before) / EXCHANGES * 1e6
-        rows.append({"name": row.name, "per_second": round(rate), "us": round(us, 1)})
-    return [{**row, "ratio": round(row["us"] / rows[0]["us"], 3)} for row in rows]
+    samples = {row.name: Sample() for row in ROWS}
+    async with AsyncExitStack() as exits:
+        running = [(row, await exits.enter_async_context(processor(row.front, row.serves))) for row in ROWS]
+        for number in range(ROUNDS + 1):
+            tell(f"round {number} of {ROUNDS}" if number else "warming up")
+            for row, each in running:
+                sample = samples[row.name] if number else Sample()
+                before = await each.cpu()
+                sample.rate.append(await _drive(program, each.address))
+                sample.cpu.append((await each.cpu() - before) / EXCHANGES)
+    base = samples[ROWS[0].name]
+    return [_row(name, sample, base) for name, sample in samples.items()]
+
+
+def _row(name: str, sample: Sample, base: Sample) -> dict[str, Any]:
+    return {
+        "name": name,
+        "per_second": round(median(sample.rate)),
+        "us": round(median(sample.cpu) * 1e6, 1),
+        "ratio": round(sample.ratio(base).value, 3),
+    }
 
 
 async def _drive(program: str, address: str) -> float:

@@ -112,12 +112,16 @@ _METHOD = f"""\
   | An exchange | {exchanges.ROUNDS} | {exchanges.EXCHANGES} | {exchanges.CONNECTIONS} |
   | A streamed body | {bodies.ROUNDS} | {bodies.EXCHANGES} | {bodies.CONNECTIONS} |
   | What a client notices | {latency.ROUNDS} | {latency.EXCHANGES} | {", ".join(map(str, latency.CONNECTIONS))} |
+  | Without Envoy | {h2load.ROUNDS} | {h2load.EXCHANGES} | 1 |
 
 - CPU is user and system time of all threads of the processor, by `getrusage`, before and after each round. Ratios are
   taken within each round; a row is the median of its rounds. `halves differ by` compares the medians of the first and
   the second half of the rounds: how far a ratio can be trusted.
 - The client keeps its connections alive and sends its next request when the last one is answered. Client and upstream
   are small asyncio protocols in one process. `results.json` says how busy that process was: it was never the limit.
+- Python is what `make bench` finds. One that was built without `--enable-optimizations`, as pyenv does it unless told
+  otherwise, takes a quarter more time for the same Python code than that of a distribution or of an official image, and
+  so does a processor of Python; gRPC's own library does not notice.
 - Memory is resident memory. For idle streams it is the difference between before and after, divided by their number.
 - `make bench` takes a few minutes; `python -m benchmarks idle` runs one part of it, here that of the idle
   streams. `benchmarks/` is a hundred lines for each of these tables.
