@@ -39,10 +39,13 @@ def settings_from(seed: int, count: int) -> list[Setting]:
 
 
 def _setting(random: Random) -> Setting:
+    """One or two filters. Of a second one no route changes the processor, for that is looked at of the first only."""
     config, http2 = _config(random), random.random() < 0.5
     if random.random() < 0.8:
         return Setting(config, http2)
-    second = replace(_config(random), per_route=(), stream_idle_timeout=config.stream_idle_timeout)
+    drawn = _config(random)
+    routes = tuple(replace(said, grpc_service=None, grpc_initial_metadata=()) for said in drawn.per_route)
+    second = replace(drawn, per_route=routes, stream_idle_timeout=config.stream_idle_timeout)
     return Setting(_orderly(config, Direction.REQUEST), http2, second=_orderly(second, Direction.RESPONSE))
 
 

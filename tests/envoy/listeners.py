@@ -181,9 +181,8 @@ def _second(config: ExtProcConfig) -> dict[str, Any]:
 
 
 def _routes(setting: Setting) -> dict[str, Any]:
-    """The most specific of what a route says about the filter is said by the routes, the one before by their host."""
-    said = [per_route(said) for said in setting.config.per_route]
-    host_says, route_says = ([None, None, *said])[-2:]
+    """The most specific of what a route says about a filter is said by the routes, the one before by their host."""
+    host_says, route_says = _said(setting, -2), _said(setting, -1)
     upstream, canary = (f"{name}2" if setting.http2 else name for name in CLUSTERS)
     matches = [
         ({"prefix": "/", "headers": [{"name": "x-canary", "present_match": True}]}, canary),
@@ -194,15 +193,21 @@ def _routes(setting: Setting) -> dict[str, Any]:
         "name": "all",
         "domains": ["*"],
         "routes": [
-            {"match": match, "route": {"cluster": cluster, "timeout": "0s"}, **_about_the_filter(route_says)}
+            {"match": match, "route": {"cluster": cluster, "timeout": "0s"}, "typed_per_filter_config": route_says}
             for match, cluster in matches
         ],
     }
-    return {"virtual_hosts": [{**host, **_about_the_filter(host_says)}]}
+    return {"virtual_hosts": [{**host, "typed_per_filter_config": host_says}]}
 
 
-def _about_the_filter(said: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if said is None else {"typed_per_filter_config": {"ext_proc": said}}
+def _said(setting: Setting, place: int) -> dict[str, Any]:
+    """What is said about the filters in one place, counted from the most specific one."""
+    filters = {"ext_proc": setting.config, "ext_proc_2": setting.second}
+    return {
+        name: per_route(config.per_route[place])
+        for name, config in filters.items()
+        if config is not None and len(config.per_route) >= -place
+    }
 
 
 def _forwards(config: ExtProcConfig) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from extproc.envoy.model import Close, HeaderMode, ModeOverride
+from extproc.envoy.model import Close, HeaderMode, ModeOverride, PerRoute
 from extproc.messages import Abort, Message
 from extproc.phases import BodyMode, Direction, Part, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
@@ -38,6 +38,7 @@ from tests.envoy.scenario import (
 )
 
 _DUPLEX = BodyMode.FULL_DUPLEX_STREAMED
+_OFF = PerRoute(disabled=True)
 _MODES = (BodyMode.BUFFERED, BodyMode.STREAMED, BodyMode.BUFFERED_PARTIAL, _DUPLEX)
 _POST, _REPLY = split(post(b"onetwosix", chunked=True), 3), split(reply(body=b"onetwosix", chunked=True), 3)
 _TRAILED, _TRAILED_REPLY = split(TRAILED_POST, 2), split(TRAILED_REPLY, 2)
@@ -303,6 +304,27 @@ SCENARIOS = [
             ),
         )
         for mode in (BodyMode.NONE, *_MODES)
+    ),
+    *(
+        Scenario(
+            f"two-filters-a-route-{what}",
+            config("all", per_route=first),
+            _edits(b"A", BodyMode.BUFFERED),
+            TRAILED_POST,
+            TRAILED_REPLY,
+            second=Second(config("all", per_route=second), _edits(b"B", BodyMode.BUFFERED)),
+        )
+        for what, (first, second) in {
+            "passes-the-first": ((_OFF,), ()),
+            "passes-the-second": ((), (_OFF,)),
+            "passes-both": ((_OFF,), (_OFF,)),
+            "asks-less-of-the-second": ((), (PerRoute(mode=HEADERS.mode),)),
+            "asks-less-of-the-second-than-the-host": ((), (_OFF, PerRoute(mode=HEADERS.mode))),
+            "asks-less-of-each": (
+                (PerRoute(mode=ALL.mode), PerRoute(mode=HEADERS.mode)),
+                (PerRoute(mode=HEADERS.mode),),
+            ),
+        }.items()
     ),
     *(
         Scenario(
