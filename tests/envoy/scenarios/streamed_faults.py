@@ -42,7 +42,6 @@ def _faults(phase: Phase, mode: BodyMode) -> dict[str, list[Action]]:
         "aborted": [_ABORT],
         "immediate": [answer_now(403, body=b"no")],
         "immediate-in-pieces": [stream_now([(":status", b"200")])],
-        "a-piece-of-an-immediate": [stream_now(b"piece")],
         "twice": [_going_on(phase, mode), _going_on(phase, mode)],
         "twice-the-second-edits": [_going_on(phase, mode), say(phase, ("x-envoy-a", b"1"), ("x-n", b"1"))],
         "and-then-aborted": [_going_on(phase, mode), _ABORT],
