@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from extproc.chain import Chain
 from extproc.envoy.model import Context, ExtProcConfig, HttpMessage, MutationRules, ProcessingMode
+from extproc.envoy.model.per_route import routed
 from extproc.machine import ExchangeMachine
 from extproc.messages import Abort, Message, RawHeaders
 from extproc.phases import BodyMode, Part, Phase
@@ -171,12 +172,12 @@ class Scenario:
         """What the processor does in one exchange."""
         if self.chain is not None:
             return _machine(self.chain)
-        return scripted(self.script, self.config.mode)
+        return scripted(self.script, routed(self.config).mode)
 
     def second_behaviour(self) -> Behaviour:
         """What the processor of the second filter does."""
         second = self.second or Second()
-        return scripted(second.script, second.config.mode)
+        return scripted(second.script, routed(second.config).mode)
 
 
 def on(phase: Phase, *actions: Action) -> Script:
