@@ -120,8 +120,8 @@ _METHOD = f"""\
 - The client keeps its connections alive and sends its next request when the last one is answered. Client and upstream
   are small asyncio protocols in one process. `results.json` says how busy that process was: it was never the limit.
 - Python is what `make bench` finds. One that was built without `--enable-optimizations`, as pyenv does it unless told
-  otherwise, takes about a fifth more time for the same Python code than that of a distribution or of an official image, and
-  so does a processor of Python; gRPC's own library does not notice.
+  otherwise, takes about a fifth more time for the same Python code than that of a distribution or of an official
+  image, and so does a processor of Python; gRPC's own library does not notice.
 - Memory is resident memory. For idle streams it is the difference between before and after, divided by their number.
 - `make bench` takes a few minutes; `python -m benchmarks idle` runs one part of it, here that of the idle
   streams. `benchmarks/` is a hundred lines for each of these tables.

@@ -222,15 +222,17 @@ THEMES: dict[str, tuple[str, dict[str, str]]] = {
             "two-filters-request_headers-immediate-shut-second": "gives an immediate response",
             "two-filters-request_headers-immediate-shut-first": "changes nothing; the first one has answered with 403",
             "two-filters-request_body-aborted-shut-first": "changes nothing; the first one's stream ends with an error",
-            "two-filters-what-the-second-holds-buffered": (
+            "two-filters-what-the-second-holds-buffered-early": (
                 "is asked about the body, not the headers, and gives another body; `BUFFERED` in the first"
             ),
-            "two-filters-what-the-second-holds-none": (
-                "is asked about the body, not the headers, and gives another body; the first wants headers only"
+            "two-filters-what-the-second-holds-none-early": (
+                "the same, before the first has answered about the headers, which are all that it wants"
             ),
-            "two-filters-what-the-second-holds-streamed": (
-                "is asked about the body, not the headers, and gives another body; `STREAMED` in the first"
+            "two-filters-what-the-second-holds-none-late": "the same, after the first has answered about them",
+            "two-filters-what-the-second-holds-streamed-early": (
+                "the same, before the first has answered about the headers; `STREAMED` in the first"
             ),
+            "two-filters-what-the-second-holds-streamed-late": "the same, after the first has answered about them",
         },
     ),
     "Another protocol, such as WebSocket": (

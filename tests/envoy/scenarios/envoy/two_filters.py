@@ -130,21 +130,24 @@ _TO_BUFFERED = ModeOverride(
 
 
 def _held_by_the_second() -> Iterator[Scenario]:
-    """The second wants the body, not the headers, which go on to the first: what becomes of what the second holds?"""
+    """The second wants the body, not the headers, which go on to the first: what becomes of what the second holds?
+
+    Both processors are asked at once, so it has to be said which of them answers first.
+    """
     new = say(RSB, ("content-length", b"3"), body=b"new")
     for mode in (BodyMode.NONE, BodyMode.BUFFERED, BodyMode.STREAMED, _DUPLEX):
         where = config("response_headers response_body response_trailers", body=mode)
         name = f"two-filters-what-the-second-holds-{mode.name.lower()}"
-        yield Scenario(name, where, {}, response=reply(body=b"old"), second=Second(_BODY_ONLY, {RSB: [new]}))
-        late = (Send(ALL_PARTS), Reply(ALL_PARTS), Say((unchanged(RSH),)), Say((new,), second=True))
-        yield Scenario(
-            f"{name}-late",
-            where,
-            {RSH: []},
-            response=reply(body=b"old"),
-            moves=late,
-            second=Second(_BODY_ONLY, {RSB: []}),
-        )
+        first, second = Say((unchanged(RSH),)), Say((new,), second=True)
+        for how, answers in {"late": (first, second), "early": (second, first)}.items():
+            yield Scenario(
+                f"{name}-{how}",
+                where,
+                {RSH: []},
+                response=reply(body=b"old"),
+                moves=(Send(ALL_PARTS), Reply(ALL_PARTS), *answers),
+                second=Second(_BODY_ONLY, {RSB: []}),
+            )
         if mode is not _DUPLEX:
             yield Scenario(
                 f"{name}-trailers",
