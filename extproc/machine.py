@@ -198,13 +198,12 @@ class ExchangeMachine:
     def end(self) -> None:
         """The stream is over; `finish` lets the filters know, where one of them wants to."""
         self._closed = self.over = True
-        exchange, owes = self.exchange, False
+        exchange = self.exchange
+        if not exchange.ended:
+            exchange.ended = "cancelled" if self.owes else "complete"
         for lane in self._lanes.values():
-            owes = owes or lane.pending
             # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
             lane.emit, lane.pipeline, lane.held = _drop, None, None
-        if not exchange.ended:
-            exchange.ended = "cancelled" if owes and not exchange.watched else "complete"
         if exchange._budget is not None:
             exchange._budget.close()
         for task in exchange._tasks or ():
@@ -451,8 +450,6 @@ class ExchangeMachine:
 
     def _replacement(self, stage: Stage) -> bytes | None:
         """What has to take the place of the body that Envoy has; None: nothing."""
-        if stage.side._body is stage.body and stage.phase is Phase.REQUEST_HEADERS:
-            return None
         body = new_body(self.exchange, stage)
         if body is not None and stage.phase.part is Part.HEADERS:
             stage.lane.replaced = True

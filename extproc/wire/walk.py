@@ -10,7 +10,6 @@ The field numbers are those of ``proto/extproc/wire/ext_proc.proto``.
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -56,7 +55,7 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         phase = _PHASES.get(data[0])
         if phase is None:
             return None
-        if data[1] >= _ONE_BYTE > data[2] and data[4] >= _ONE_BYTE > data[5]:  # both lengths, nearly always
+        if data[1] >= _ONE_BYTE > data[2] and data[4] >= _ONE_BYTE > data[5]:  # of two bytes each, nearly always
             tag, at = data[3], 6
             end, map_end = 3 + (data[1] & 0x7F | data[2] << 7), 6 + (data[4] & 0x7F | data[5] << 7)
         else:
@@ -194,7 +193,11 @@ def _keep_run(image: bytes, headers: RawHeaders, then: list[_Field | None]) -> N
     if len(alike) >= _MOST_ALIKE:
         alike, then = [], [*(_field(name) for name, _ in headers[1:]), *then]
         image, headers = image[: 2 + size], headers[:1]
-    fields = [field for field in takewhile(lambda field: field is not None, then) if field is not None]
+    fields: list[_Field] = []
+    for field in then:
+        if field is None:
+            break
+        fields.append(field)
     _runs[first] = sorted([*alike, (image, headers, fields)], key=lambda run: -len(run[0]))
 
 

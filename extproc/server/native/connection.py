@@ -349,7 +349,7 @@ class Connection:
     # Frames
 
     def greet(self) -> None:
-        """The first frame was SETTINGS."""
+        """Any frame may come: the first was SETTINGS, or a header block is complete."""
         self.handlers = ALWAYS
         self.by_the_book = not self._any_frame_fits
 
