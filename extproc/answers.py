@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from extproc.guard import FRAMING
+from extproc.lane import NO_EXTRAS
 from extproc.messages import Continue, HeaderEdit, Immediate, Piece
 from extproc.mutation import header_mutation
 from extproc.phases import Part, Phase
@@ -39,13 +40,14 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
         body: the new body; None leaves it.
         mode: what Envoy need not ask about any more.
     """
-    lane, phase, fields, before = stage.lane, stage.phase, stage.fields, stage.headers
-    clear_route_cache, metadata, typed = lane.clear_route_cache, lane.emitted, lane.typed
-    if fields._items is before and body is None and not (clear_route_cache or metadata or typed or mode):
+    phase, fields, before, extras = stage.phase, stage.fields, stage.headers, stage.lane.extras
+    is_plain = extras is NO_EXTRAS and mode is None
+    if fields._items is before and body is None and is_plain:
         return UNCHANGED[phase]
+    clear_route_cache, metadata, typed = extras.clear_route_cache, extras.metadata, extras.typed
     replace = body is not None and phase.part is Part.HEADERS
     if not stage.rule.headers:
-        if body is not None and not (replace or clear_route_cache or metadata or typed or mode):
+        if body is not None and is_plain and not replace:
             return Continue(phase, (), (), body)  # a piece of a body, and nothing else: this is the hot path
         before = fields._items  # they have left
     elif replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
@@ -90,9 +92,10 @@ def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:
         return []
     cuts = cut(body)
     made = [Piece(phase, cut, end and index == len(cuts) - 1) for index, cut in enumerate(cuts)]
-    if lane.emitted or lane.typed:
-        made[0] = Piece(phase, made[0].body, made[0].end_of_stream, lane.emitted, lane.typed)
-        lane.emitted, lane.typed = {}, {}
+    extras = lane.extras
+    if extras.metadata or extras.typed:
+        made[0] = Piece(phase, made[0].body, made[0].end_of_stream, extras.metadata, extras.typed)
+        lane.extras = extras.without_metadata()
     return made
 
 
@@ -115,8 +118,8 @@ def immediate(response: Response, body: bytes, lane: Lane) -> Immediate:
         body=body,
         details=response.details,
         grpc_status=response.grpc_status,
-        metadata=lane.emitted,
-        typed_metadata=lane.typed,
+        metadata=lane.extras.metadata,
+        typed_metadata=lane.extras.typed,
     )
 
 

@@ -8,6 +8,7 @@ import json
 import logging
 import random
 from collections.abc import Coroutine, Iterator, Mapping, MutableMapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from extproc.errors import FilterError, PhaseError
@@ -62,8 +63,9 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
         """
         lane = self._open(namespace)
         # A new object each time: a filter that fails later in its hook gets the old one back.
-        emitted = lane.emitted
-        lane.emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
+        emitted = lane.extras.metadata
+        emitted = {**emitted, namespace: {**emitted.get(namespace, {}), **_plain(values)}}
+        lane.extras = replace(lane.extras, metadata=emitted)
 
     def emit_typed(self, namespace: str, type_url: str, value: bytes) -> None:
         """Sends a serialized protobuf message to Envoy under `namespace`, in place of one that was sent before.
@@ -78,7 +80,8 @@ class Metadata(Mapping[str, Mapping[str, Any]]):
             PhaseError: the exchange is over.
         """
         lane = self._open(namespace)
-        lane.typed = {**lane.typed, namespace: TypedValue(type_url, bytes(value))}
+        typed = {**lane.extras.typed, namespace: TypedValue(type_url, bytes(value))}
+        lane.extras = replace(lane.extras, typed=typed)
 
     def _open(self, namespace: str) -> Lane:
         """The lane whose next answer takes the metadata along."""
@@ -250,7 +253,7 @@ class Exchange:
         """
         if self._lane.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
             raise PhaseError("the route is past: clear_route_cache() belongs in on_request_headers or on_request_body")
-        self._lane.clear_route_cache = True
+        self._lane.extras = self._lane.extras.clearing()
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from extproc.phases import Direction
 from extproc.trace import Event, changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from extproc.chain import Link, Step
     from extproc.driving import Steps
     from extproc.exchange import Exchange
-    from extproc.lane import Stage
-    from extproc.messages import RawHeaders, Typed
+    from extproc.lane import Extras, Stage
+    from extproc.messages import RawHeaders
     from extproc.trace import Change
 
 __all__ = ["Suspended", "Verdict", "advance", "complete", "failed", "resume", "run", "run_chunk"]
@@ -31,9 +31,7 @@ __all__ = ["Suspended", "Verdict", "advance", "complete", "failed", "resume", "r
 Verdict: TypeAlias = "tuple[Link, Response] | Abort | None"
 """What came of running hooks: a filter's response, a broken stream, or nothing special."""
 
-_Undo: TypeAlias = (
-    "tuple[RawHeaders, bytes | None, tuple[str, int | None], bool, Mapping[str, Mapping[str, Any]], Typed]"
-)
+_Undo: TypeAlias = "tuple[RawHeaders, bytes | None, tuple[str, int | None], Extras]"
 """What a hook may change."""
 
 _FIRST_FINAL_STATUS = 200
@@ -90,7 +88,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         fields._allowed = link.requires
         fields._owned = False  # a hook that edits them makes its own copy
         items, body = fields._items, side._body
-        undo = (items, body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
+        undo = (items, body, side._marks, lane.extras)
         try:
             result = step.hook(exchange)
             if result is None:
@@ -143,7 +141,7 @@ def _undone(exchange: Exchange, stage: Stage, step: Step, error: BaseException, 
     """A hook has failed: nothing of what it did is left, and its filter's policy decides, whatever it was."""
     lane, side = stage.lane, stage.side
     stage.fields._restore(undo[0])
-    side._body, side._marks, lane.clear_route_cache, lane.emitted, lane.typed = undo[1:]
+    side._body, side._marks, lane.extras = undo[1:]
     if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
         raise error
     return failed(exchange, stage, step.link, error)
@@ -163,7 +161,7 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
     lane.phase, lane.link = stage.phase, link
     headers = side._headers
     sealed, body = headers._sealed, side._body
-    before = (side._marks, lane.clear_route_cache, lane.emitted, lane.typed)
+    before = (side._marks, lane.extras)
     headers._sealed = side._body_sealed = _IN_PIECES
     side._body = None
     try:
@@ -171,7 +169,7 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
         if result is not None and not isinstance(result, bytes):
             result = yield from _settled_chunk(exchange, stage, link, result)
     except (Exception, asyncio.CancelledError) as error:
-        side._marks, lane.clear_route_cache, lane.emitted, lane.typed = before
+        side._marks, lane.extras = before
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
         verdict = failed(exchange, stage, link, error, final=not intact)

@@ -4,25 +4,55 @@ from __future__ import annotations
 
 # What filters see (headers, http) and this are one unit: their underscore means "not for filters".
 # pyright: reportPrivateUsage=false
-from types import MappingProxyType
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from extproc.messages import TypedValue
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from extproc.body import BodyPipeline
     from extproc.chain import Link
     from extproc.headers import Headers
     from extproc.http import Request, Response
-    from extproc.messages import Output, RawHeaders, Typed
+    from extproc.messages import Namespaced, Output, RawHeaders, Typed
     from extproc.phases import Phase, Rule
 
-__all__ = ["GONE", "Lane", "Stage"]
+__all__ = ["GONE", "NO_EXTRAS", "Extras", "Lane", "Stage"]
 
 GONE = "it has left already; edit it in an earlier phase"
 """Why something cannot be edited any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What filters have asked for since the last answer, beside edits; each change makes a new one.
+
+    Attributes:
+        clear_route_cache: Envoy is to choose the route again.
+        metadata: dynamic metadata, by namespace.
+        typed: the same, typed.
+    """
+
+    clear_route_cache: bool = False
+    metadata: Namespaced = field(default_factory=dict[str, Mapping[str, Any]])
+    typed: Typed = field(default_factory=dict[str, TypedValue])
+
+    def clearing(self) -> Extras:
+        """These, and the route cache is cleared."""
+        return _CLEARING if self is NO_EXTRAS else replace(self, clear_route_cache=True)
+
+    def without_metadata(self) -> Extras:
+        """These, once the metadata has gone out."""
+        return _CLEARING if self.clear_route_cache else NO_EXTRAS
+
+
+NO_EXTRAS = Extras()
+"""Always this very object where nothing was asked for."""
+_CLEARING = Extras(clear_route_cache=True)
 
 
 class Lane:
@@ -36,9 +66,7 @@ class Lane:
         now: seconds since the Unix epoch when the current message came.
         deadline: by when it has to be answered, on the exchange's clock.
         link: the filter that is running.
-        emitted: dynamic metadata that goes out with the next answer.
-        typed: the same, typed.
-        clear_route_cache: a filter asked for it since the last answer.
+        extras: what goes out with the next answer, beside edits.
         pipeline: the filters that want the body which is under way.
         unwanted: the filters that have said they do not want it, by index.
         held: the headers whose answer waits for the body.
@@ -54,9 +82,7 @@ class Lane:
     now = 0.0
     deadline = 0.0
     link: Link | None = None
-    emitted: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-    typed: Typed = MappingProxyType({})
-    clear_route_cache = False
+    extras = NO_EXTRAS
     pipeline: BodyPipeline | None = None
     unwanted: frozenset[int] = frozenset()
     held: Stage | None = None

@@ -24,7 +24,7 @@ from extproc.exchange import Exchange
 from extproc.headers import Headers
 from extproc.hooks import advance, complete, failed, resume, run
 from extproc.http import Request, Response
-from extproc.lane import GONE, Lane, Stage
+from extproc.lane import GONE, NO_EXTRAS, Lane, Stage
 from extproc.messages import Abort, Message, the_answer
 from extproc.modes import can_change, fewer_phases
 from extproc.phases import FLOWS, REPLY_IN_PIECES, RULES, BodyMode, Direction, Part, Phase, can_follow
@@ -463,9 +463,7 @@ class ExchangeMachine:
             self.exchange._response_begun = not held
         fewer = self._terms.change_modes and (self.exchange._off or lane.unwanted)
         self._give(lane, going_on(stage, body, self._mode_change(stage) if fewer else None))
-        if lane.clear_route_cache or lane.emitted or lane.typed:
-            lane.clear_route_cache = False
-            lane.emitted, lane.typed = {}, {}
+        lane.extras = NO_EXTRAS
 
     def _mode_change(self, stage: Stage) -> ModeChange | None:
         """What Envoy need not ask about any more; told with the answer to headers, the one place where it listens."""

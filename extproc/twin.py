@@ -52,8 +52,7 @@ class Twin:
             if side._trailers is not None and edited._trailers is not None:
                 _take(side._trailers, edited._trailers)
             side._body, side._marks = edited._body, edited._marks
-        lane.emitted, lane.typed = twin._lane.emitted, twin._lane.typed
-        lane.clear_route_cache, lane.unwanted = twin._lane.clear_route_cache, twin._lane.unwanted
+        lane.extras, lane.unwanted = twin._lane.extras, twin._lane.unwanted
         original._random = twin._random
         self._adopt_state()
         self.seal("its hook has returned")
