@@ -40,26 +40,31 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
         body: the new body; None leaves it.
         mode: what Envoy need not ask about any more.
     """
+    phase, fields, extras = stage.phase, stage.fields, stage.lane.extras
+    if extras is NO_EXTRAS and mode is None and not stage.rule.headers:
+        return UNCHANGED[phase] if body is None else Continue(phase, (), (), body)  # a piece of a body, nearly always
+    if body is None and mode is None and not (extras.metadata or extras.typed):
+        if fields._items is stage.headers and extras is NO_EXTRAS:
+            return UNCHANGED[phase]
+        plain = fields._plain_mutation() if stage.rule.headers else None
+        if plain is not None:
+            known = _edited if fields._at_most - fields._size < _LONGEST_KEPT else _edited.__wrapped__
+            return known(phase, *plain, extras.clear_route_cache)
+    return _worked_out(stage, body, mode)
+
+
+def _worked_out(stage: Stage, body: bytes | None, mode: ModeChange | None) -> Continue:
+    """The same, whatever happened."""
     phase, fields, before, extras = stage.phase, stage.fields, stage.headers, stage.lane.extras
-    is_plain = extras is NO_EXTRAS and mode is None
-    if fields._items is before and body is None and is_plain:
-        return UNCHANGED[phase]
     clear_route_cache, metadata, typed = extras.clear_route_cache, extras.metadata, extras.typed
     replace = body is not None and phase.part is Part.HEADERS
     if not stage.rule.headers:
-        if body is not None and is_plain and not replace:
-            return Continue(phase, (), (), body)  # a piece of a body, and nothing else: this is the hot path
         before = fields._items  # they have left
     elif replace:  # Envoy takes the old length away by itself, and counts it as a rejected mutation if we ask for it
         without_length(fields)
         before = [item for item in before if item[0] != "content-length"]
     elif body is not None:
         _frame(fields, body)
-    elif not (metadata or typed or mode):
-        plain = fields._plain_mutation()
-        if plain is not None:
-            known = _edited if fields._at_most - fields._size < _LONGEST_KEPT else _edited.__wrapped__
-            return known(phase, *plain, clear_route_cache)
     edits, removals = header_mutation(before, fields._items)
     if body is not None and not before and not replace and stage.rule.headers:
         removals = ("content-length",)  # Envoy never showed us the headers: whatever they say, it is wrong now

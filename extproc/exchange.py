@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.clock import Clock
     from extproc.guard import Limits
-    from extproc.messages import Namespaced, Typed
+    from extproc.messages import Message, Namespaced, Typed
     from extproc.phases import Direction
     from extproc.trace import Event
 
@@ -254,6 +254,13 @@ class Exchange:
         if self._lane.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
             raise PhaseError("the route is past: clear_route_cache() belongs in on_request_headers or on_request_body")
         self._lane.extras = self._lane.extras.clearing()
+
+    def _note(self, message: Message) -> None:
+        """Keeps what a message says for filters to see."""
+        if message.attributes:
+            self.attributes.update(message.attributes)
+        if message.metadata or message.typed_metadata:
+            self._metadata = message.metadata, message.typed_metadata
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

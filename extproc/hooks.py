@@ -78,11 +78,11 @@ def resume(exchange: Exchange, stage: Stage, queue: Iterator[Step], outcome: Ver
 def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict | Suspended:
     """Runs hooks as far as that goes without waiting: a plain function, for this is the hot path."""
     lane, side, fields = stage.lane, stage.side, stage.fields
-    limits = exchange._limits[stage.phase.direction]
+    limits, off, traced = exchange._limits[stage.phase.direction], exchange._off, exchange._events is not None
     lane.phase = stage.phase
     for step in queue:
         link = step.link
-        if exchange._off and link.index in exchange._off and not _joins(exchange, step):
+        if off and link.index in off and not _joins(exchange, step):  # no filter comes twice
             continue
         lane.link = link
         fields._allowed = link.requires
@@ -94,7 +94,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
             if result is None:
                 new = fields._items
                 few = new is items or (len(new) <= limits.header_count and fields._at_most <= limits.header_bytes)
-                if few and side._body is body and exchange._events is None:
+                if few and side._body is body and not traced:
                     continue  # nothing that `_settle` has to look at
             elif not isinstance(result, Response) and inspect.isawaitable(result):
                 return Suspended(step, result, undo)

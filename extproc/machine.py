@@ -61,12 +61,14 @@ class ExchangeMachine:
         exchange: what the filters see.
         events: what each filter did, in order, when a trace was asked for; else None.
         over: the last answer has been given; nothing may follow it.
+        begun: the rest of a first message that was begun elsewhere (`answer_at_once`).
     """
 
     # Defaults stand here rather than in __init__: an exchange rarely changes them, and this is the hot path.
     over = False
     _closed = False
     _protocol: Protocol | None = None
+    begun: Steps[None] | None = None
 
     def __init__(self, chain: Chain, exchange_id: str, terms: Terms | None = None, **options: Any) -> None:
         """Begins an exchange.
@@ -130,6 +132,9 @@ class ExchangeMachine:
         """The same: right here as far as that goes, and what may have to wait as steps; None: there is no such rest."""
         if self.over:
             return None
+        if self.begun is not None:
+            rest, self.begun, self.exchange._lane.emit = self.begun, None, emit
+            return rest
         phase = message.phase
         direction = phase.direction
         lane = self._lanes.get(direction)
@@ -138,9 +143,7 @@ class ExchangeMachine:
         lane.emit = emit
         lane.phase = phase
         self.exchange._lane = lane
-        terms, timeout = self._terms, self._chain.timeout
-        lane.now = terms.clock.time()
-        lane.deadline = terms.clock.monotonic() + (timeout if terms.timing is None else terms.timing.budget(timeout))
+        lane.now, lane.deadline = self._terms.times(self._chain.timeout)
         lane.extended = False
         self._note(message)
         last, lane.last = lane.last, phase
@@ -224,10 +227,7 @@ class ExchangeMachine:
     def _note(self, message: Message) -> None:
         """Keeps what a message says beside its phase."""
         exchange = self.exchange
-        if message.attributes:
-            exchange.attributes.update(message.attributes)
-        if message.metadata or message.typed_metadata:
-            exchange._metadata = message.metadata, message.typed_metadata
+        exchange._note(message)
         if message.observability:
             exchange.watched = True
         elif message.protocol is not None:

@@ -50,6 +50,11 @@ class Terms:
     by_direction: Mapping[Direction, Limits] = field(init=False)
     """Both limits."""
 
+    def times(self, timeout: float) -> tuple[float, float]:
+        """Now, in seconds since the Unix epoch; and by when a chain that takes so long has to answer, as `Exchange`."""
+        clock, timing = self.clock, self.timing
+        return clock.time(), clock.monotonic() + (timeout if timing is None else timing.budget(timeout))
+
     def __post_init__(self) -> None:
         """Puts the limits where they are looked up."""
         both = {Direction.REQUEST: self.limits, Direction.RESPONSE: self.response_limits}

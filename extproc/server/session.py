@@ -13,8 +13,9 @@ import secrets
 from collections import deque
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from extproc.at_once import answer_at_once, can_answer_at_once
 from extproc.budget import Budget
 from extproc.clock import SystemClock
 from extproc.driving import go_on
@@ -25,7 +26,7 @@ from extproc.messages import Abort, Continue, ReplyBody
 from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
-from extproc.wire import decode, encode_apart
+from extproc.wire import decode, encode, encode_apart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from extproc.server.fronts import FrontOptions
 
 __all__ = ["Service", "Session", "Stream"]
+
+_AtOnce: TypeAlias = "Callable[[bytes], bytes | Callable[[Stream], Session] | None]"
 
 _logger = logging.getLogger("extproc.server")
 
@@ -70,6 +73,9 @@ class Service:
         bodies: the memory that bodies take right now.
         watchdog: to be entered by the front, on its event loop.
         exchanges: how many have begun.
+        at_once: given a stream's first message, serialized, what answers it whole and ends it; else what opens the
+            stream and is to be given that message all the same, or None, which is as good as `open`. Itself None: no
+            exchange of this chain ends so soon.
     """
 
     def __init__(self, chain: Chain, options: FrontOptions = DEFAULT_OPTIONS) -> None:
@@ -94,13 +100,36 @@ class Service:
             timing=bounds.timing,
         )
         self.watchdog = LoopWatchdog(bounds.stall, self.terms.clock)
+        whole = options.observer is None and can_answer_at_once(chain, self.terms)
+        self.at_once: _AtOnce | None = self._answer_at_once if whole else None
         self.exchanges = 0
         self._running: dict[asyncio.Task[None], Session] = {}
 
     def open(self, stream: Stream) -> Session:
         """A stream begins."""
         self.exchanges += 1
-        return Session(self, stream)
+        exchange_id = next(self.ids)
+        return Session(self, stream, ExchangeMachine(self.chain, exchange_id, self.terms))
+
+    def _answer_at_once(self, data: bytes) -> bytes | Callable[[Stream], Session] | None:
+        try:
+            message = decode(data)
+        except PeerError:
+            return None  # whoever is given it next finds out again, and says so
+        if message is None:
+            return None
+        exchange_id = next(self.ids)
+        try:
+            answer = answer_at_once(self.chain, self.terms, exchange_id, message)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the stream must not end cleanly)
+            answer = ExchangeMachine(self.chain, exchange_id, self.terms)
+            answer.begun = _failing(error)
+        if answer is None:
+            return None
+        self.exchanges += 1
+        if isinstance(answer, ExchangeMachine):
+            return partial(Session, self, machine=answer)
+        return encode(answer)
 
     def totals(self) -> dict[str, int]:
         """What sessions have come to so far, as `Front.totals` has it."""
@@ -145,15 +174,14 @@ class Session:
     _watch: ExchangeObserver | None = None
     _busy: Mapping[Direction, _Lane] = MappingProxyType({})
 
-    def __init__(self, service: Service, stream: Stream) -> None:
-        """Begins an exchange."""
+    def __init__(self, service: Service, stream: Stream, machine: ExchangeMachine) -> None:
+        """Begins an exchange, or goes on with one."""
         observer = service.observer
-        exchange_id = next(service.ids)
         self._service = service
         self._stream = stream
-        self._machine = ExchangeMachine(service.chain, exchange_id, service.terms)
+        self._machine = machine
         if observer is not None:
-            self._watch = observer.begin(exchange_id)
+            self._watch = observer.begin(machine.exchange.id)
 
     def receive(self, data: bytes) -> None:
         """Takes one serialized ``ProcessingRequest``."""
@@ -390,6 +418,11 @@ class _Lane:
     def __init__(self) -> None:
         self.current: tuple[Steps[None], int] | None = None
         self.queue: deque[tuple[Message, int]] = deque()
+
+
+def _failing(error: Exception) -> Steps[None]:
+    yield from ()
+    raise error
 
 
 def _exchange_ids() -> Iterator[str]:

@@ -10,6 +10,7 @@ The field numbers are those of ``proto/extproc/wire/ext_proc.proto``.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -30,6 +31,10 @@ _RAW_VALUE = 3 << 3 | 2
 _END_OF_STREAM = b"\x18\x01"
 _ONE_BYTE = 0x80
 """Lengths below take one byte."""
+_LAST_BITS, _TWO_BYTES = 0x8080, 0x0080
+"""Of a length that was read as a little-endian number of two bytes: the bit that each has when another follows."""
+_read_both = struct.Struct("<BHBH").unpack_from
+"""Two tags, each with a length of two bytes."""
 _LONGEST_NAME = 120
 _LONGEST_KEPT = 256
 _MOST_KEPT = 2048
@@ -52,12 +57,13 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
     None: this is another kind of message, or none at all.
     """
     try:
-        phase = _PHASES.get(data[0])
+        kind, size, tag, map_size = _read_both(data)
+        phase = _PHASES.get(kind)
         if phase is None:
             return None
-        if data[1] >= _ONE_BYTE > data[2] and data[4] >= _ONE_BYTE > data[5]:  # of two bytes each, nearly always
-            tag, at = data[3], 6
-            end, map_end = 3 + (data[1] & 0x7F | data[2] << 7), 6 + (data[4] & 0x7F | data[5] << 7)
+        if size & _LAST_BITS == map_size & _LAST_BITS == _TWO_BYTES:  # nearly always
+            at = 6
+            end, map_end = 3 + (size - 0x80 + (size & 0x7F) >> 1), 6 + (map_size - 0x80 + (map_size & 0x7F) >> 1)
         else:
             end, at = length_at(data, 1)
             tag = data[at]
@@ -65,7 +71,7 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
         if tag != _FIRST:
             return None
         headers, at = _headers(data, at, map_end)
-    except (IndexError, ValueError, DecodeError):
+    except (IndexError, ValueError, DecodeError, struct.error):
         return None
     if at != map_end or end > len(data):
         return None

@@ -7,6 +7,7 @@ The beginning of a frame that is not complete stays outside: it goes in again wi
 from __future__ import annotations
 
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from extproc.server.native.allowance import Allowance
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from extproc.server.native.blocks import Block
     from extproc.server.native.flow import Waiter
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import Open
+    from extproc.server.native.grpc import AtOnce, Open
     from extproc.server.native.messages import Messages
     from extproc.server.native.received import Handler
     from extproc.server.native.streams import ServerStream
@@ -125,6 +126,7 @@ class Connection:
         limits: Http2Limits,
         counters: Counter[str],
         max_message_bytes: int,
+        at_once: Mapping[bytes, AtOnce] = MappingProxyType({}),
     ) -> None:
         """A connection that was just accepted: our SETTINGS are the first thing to take."""
         self.host = host
@@ -146,7 +148,7 @@ class Connection:
         self.by_the_book = True
         self._max_message_bytes = max_message_bytes
         self.blocks = HeaderBlocks(
-            lambda fields: call_of(fields, methods), list_bytes=limits.header_bytes, keep=limits.header_cache
+            lambda fields: call_of(fields, methods, at_once), list_bytes=limits.header_bytes, keep=limits.header_cache
         )
         self._preface = PREFACE
         self.cut_off = b""
@@ -340,11 +342,15 @@ class Connection:
 
     def left(self, stream: ServerStream) -> None:
         """A stream's last frame is on its way, and where the peer has more to say, it was told that it may stop."""
-        if not stream.heard:
-            self.resets[stream.id] = True
+        self.passed(stream.id, heard=stream.heard)
+        self._forget(stream)
+
+    def passed(self, stream_id: int, *, heard: bool) -> None:
+        """The same of a stream that nobody knows any more."""
+        if not heard:
+            self.resets[stream_id] = True
         if self._squandered is not None:
             self._squandered.give_back()
-        self._forget(stream)
 
     # Frames
 

@@ -65,9 +65,11 @@ class NativeFront:
         self._certificates = None if options.tls is None else Certificates(options.tls)
         self._rng = random.Random()  # noqa: S311 (spreads load, guards nothing)
         self._health = Health()
+        path, at_once = f"/{SERVICE}/{PROCESS}".encode(), self._service.at_once
         self._connect = partial(
             Connection,
-            methods={f"/{SERVICE}/{PROCESS}".encode(): self._service.open, **self._health.methods()},
+            methods={path: self._service.open, **self._health.methods()},
+            at_once={} if at_once is None else {path: at_once},
             limits=options.http2,
             counters=self.counters,
             max_message_bytes=options.max_message_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from urllib.parse import quote_from_bytes
 
@@ -20,6 +21,7 @@ __all__ = [
     "MESSAGE_PREFIX_BYTES",
     "OK_TRAILERS",
     "RESPONSE_HEADERS",
+    "AtOnce",
     "Call",
     "Open",
     "PlainReply",
@@ -47,6 +49,10 @@ class Receiver(Protocol):
 
 Open: TypeAlias = "Callable[[ServerStream], Receiver]"
 """A method of a service: a stream begins."""
+
+AtOnce: TypeAlias = "Callable[[bytes], bytes | Open | None]"
+"""The same method for a stream whose first message is here. Gives the one message that answers it, after which the
+stream ends with OK. Else it may give what is to be opened in place of `Open`, and told of that message as well."""
 
 MESSAGE_PREFIX_BYTES: Final = 5
 """Before each message: whether it is compressed, and its length."""
@@ -100,6 +106,8 @@ class Call:
         malformed: why it is no request; empty: it is one.
         malformed_trailers: why it is no trailers either.
         open: the method that is called; None: there is none.
+        at_once: the same where the first message is here with it; None: the method has no such way, or the call has
+            more to be looked after than that.
         refusal: the gRPC status and message where there is none.
         plain: the answer where it is not even gRPC.
         timeout: seconds until the deadline.
@@ -109,18 +117,22 @@ class Call:
     malformed: str = ""
     malformed_trailers: str = ""
     open: Open | None = None
+    at_once: AtOnce | None = None
     refusal: tuple[str, str] = ("", "")
     plain: PlainReply | None = None
     timeout: float | None = None
     length: int | None = None
 
 
-def call_of(fields: Fields, methods: Mapping[bytes, Open]) -> Call:
+def call_of(
+    fields: Fields, methods: Mapping[bytes, Open], at_once: Mapping[bytes, AtOnce] = MappingProxyType({})
+) -> Call:
     """What a field list asks for.
 
     Args:
         fields: a request's header section, or its trailers.
         methods: by path.
+        at_once: of those that have it, by path.
     """
     wrong_as_trailers = fault_of_trailers(fields)
     headers = dict(fields)
@@ -139,7 +151,8 @@ def call_of(fields: Fields, methods: Mapping[bytes, Open]) -> Call:
         refusal = ("UNIMPLEMENTED", "messages must not be compressed")
     return Call(
         malformed_trailers=wrong_as_trailers,
-        open=method if refusal[0] == "" else None,
+        open=None if refusal[0] else method,
+        at_once=None if refusal[0] or timeout or length is not None else at_once.get(headers[b":path"]),
         refusal=refusal,
         timeout=timeout,
         length=length,

@@ -13,8 +13,8 @@ from extproc.server.native.errors import ConnectionFault, ErrorCode, StreamFault
 from extproc.server.native.frames import DATA, END_HEADERS, FRAME_HEADER_BYTES, HEADERS, LARGEST_STREAM_ID, RST_STREAM
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES
 from extproc.server.native.messages import read_prefix
+from extproc.server.native.opening import open_stream
 from extproc.server.native.received import more_data
-from extproc.server.native.streams import ServerStream
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
@@ -72,15 +72,14 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
             call = connection.blocks.known(bytes(data[start:at]))
             if (
                 call is not None
-                and call.open is not None
+                and (opens := call.open) is not None
                 and call.timeout is None
                 and stream_id - 2 == connection.last_id  # which is odd where a block is known
                 and stream_id <= connection.refuse_above
                 and len(streams) < limits.streams
             ):
                 connection.last_id = stream_id
-                stream = streams[stream_id] = ServerStream(connection, stream_id, call.length)
-                stream.receiver = call.open(stream)
+                at = open_stream(connection, stream_id, call, opens, data, at)
                 continue
         elif what == _RESET and length == _CODE_BYTES and resets.get(stream_id):
             resets[stream_id] = False  # Envoy resets what we have reset, once

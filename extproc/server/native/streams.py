@@ -9,17 +9,14 @@ from extproc.server.native.errors import ErrorCode, StreamFault
 from extproc.server.native.flow import Outbox
 from extproc.server.native.frames import (
     DATA,
-    END_HEADERS,
     END_STREAM,
-    FRAME_HEADER_BYTES,
-    HEADERS,
-    RST_STREAM,
     frame,
     frame_header,
     window_update,
 )
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
 from extproc.server.native.messages import Messages
+from extproc.server.native.packed import data_head, first_head, ok_and_reset
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -32,17 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["ServerStream"]
 
 _PREFIX = struct.Struct(">BI")
-_DATA = struct.Struct(">IxIxI").pack
-"""The header of a DATA frame (``length << 8``, the stream's id), and the prefix of the message in it (its length)."""
-_TO_ID = FRAME_HEADER_BYTES - 4
-"""Of the header of a frame, what stands before its stream's id."""
-_RESPONSE = frame_header(HEADERS, END_HEADERS, 0, len(RESPONSE_HEADERS))[:_TO_ID]
-_FIRST = struct.Struct(f">{_TO_ID}sI{len(RESPONSE_HEADERS)}sIxIxI").pack
-"""The response's HEADERS frame (`_RESPONSE`, the stream's id, `RESPONSE_HEADERS`), and as `_DATA`."""
-_TRAILERS = frame_header(HEADERS, END_HEADERS | END_STREAM, 0, len(OK_TRAILERS))[:_TO_ID]
-_OK_AND_RESET = OK_TRAILERS + frame_header(RST_STREAM, 0, 0, 4)[:_TO_ID]
-_LAST = struct.Struct(f">{_TO_ID}sI{len(_OK_AND_RESET)}sI4x").pack
-"""The HEADERS frame of trailers, and a RST_STREAM frame with NO_ERROR (`_TRAILERS`, id, `_OK_AND_RESET`, id)."""
 
 
 class ServerStream:
@@ -118,11 +104,10 @@ class ServerStream:
         if not connection.out and not connection.receiving:
             connection.host.wake()
         if self.answered:
-            connection.out.append(_DATA(size << 8, self.id, length) + data + body)
+            connection.out.append(data_head(size << 8, self.id, length) + data + body)
             return
         self.answered = True
-        head = _FIRST(_RESPONSE, self.id, RESPONSE_HEADERS, size << 8, self.id, length)
-        connection.out.append(head + data + body)
+        connection.out.append(first_head(self.id, size, length) + data + body)
 
     def end(self, code: str, reason: str) -> None:
         """Ends the stream with a gRPC status, once everything has been sent.
@@ -139,7 +124,7 @@ class ServerStream:
             # As most do: before the peer has said that it has no more to say.
             if not connection.out and not connection.receiving:
                 connection.host.wake()
-            connection.out.append(_LAST(_TRAILERS, self.id, _OK_AND_RESET, self.id))
+            connection.out.append(ok_and_reset(self.id))
             connection.left(self)
             return
         block = OK_TRAILERS if code == "OK" else trailers(code, reason)

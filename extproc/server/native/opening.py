@@ -1,0 +1,86 @@
+"""Streams as they nearly always begin: with HEADERS that came before in just this form, and their first message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from extproc.server.native.frames import DATA, END_HEADERS, END_STREAM, FRAME_HEADER_BYTES, HEADERS, frame
+from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS
+from extproc.server.native.packed import first_head, ok_and_reset, read_whole
+from extproc.server.native.streams import ServerStream
+from extproc.server.native.unserved import NOBODY
+
+if TYPE_CHECKING:
+    from extproc.server.native.connection import Connection
+    from extproc.server.native.frames import Payload
+    from extproc.server.native.grpc import Call, Open
+
+__all__ = ["open_stream"]
+
+_BEFORE_MESSAGE = FRAME_HEADER_BYTES + MESSAGE_PREFIX_BYTES
+
+
+def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
+    connection: Connection, stream_id: int, call: Call, opens: Open, data: Payload, at: int
+) -> int:
+    """Opens a stream; where the next frame is its first message, and that can be answered at once, it is over again.
+
+    Args:
+        connection: whose stream it is.
+        stream_id: the stream.
+        call: what it asks for, without a deadline.
+        opens: the method that is called.
+        data: what is being received.
+        at: where the frame behind the stream's HEADERS begins.
+
+    Returns:
+        Where the next frame begins that is not dealt with.
+    """
+    start = at + _BEFORE_MESSAGE
+    if call.at_once is not None and start <= len(data):
+        head, flags, other, compressed, length = read_whole(data, at)
+        size: int = length + MESSAGE_PREFIX_BYTES
+        end: int = start + length
+        if (
+            head == size << 8 | DATA
+            and other == stream_id
+            and flags <= END_STREAM
+            and not compressed
+            and end <= len(data)
+            and size <= connection.limits.frame_bytes
+            and size <= connection.limits.stream_window
+            and size <= connection.receive_window
+        ):
+            answer = call.at_once(bytes(data[start:end]))
+            if isinstance(answer, bytes):
+                connection.receive_window -= size
+                _answer(connection, stream_id, answer, heard=flags == END_STREAM)
+                connection.owe(size)
+                return end
+            opens = answer or opens
+    stream = connection.streams[stream_id] = ServerStream(connection, stream_id, call.length)
+    stream.receiver = opens(stream)
+    return at
+
+
+def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: bool) -> None:
+    """Sends the answer, and ends the stream."""
+    length = len(answer)
+    size = length + MESSAGE_PREFIX_BYTES
+    if (
+        size > connection.room
+        or size > connection.send_window
+        or size > connection.initial_send_window
+        or size > connection.frame_bytes
+        or connection.prelude
+    ):
+        stream = connection.streams[stream_id] = ServerStream(connection, stream_id, None)
+        stream.receiver, stream.heard = NOBODY, heard
+        stream.send(answer)
+        stream.end("OK", "")
+        return
+    connection.send_window -= size
+    connection.room -= size
+    last = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS) if heard else ok_and_reset(stream_id)
+    connection.out.append(first_head(stream_id, size, length) + answer + last)
+    connection.passed(stream_id, heard=heard)
