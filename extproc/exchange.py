@@ -36,6 +36,8 @@ off while an answer was still due (the client went away, or Envoy's timer fired)
 
 _logger = logging.getLogger("extproc.filter")
 
+_ROUTED = (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY)
+
 _T = TypeVar("_T")
 
 
@@ -249,10 +251,14 @@ class Exchange:
         Done by itself when method, scheme, host or path change; call it when routes depend on another header you set.
 
         Raises:
-            PhaseError: the request is under way to the upstream, and so the route is past.
+            PhaseError: the request is under way to the upstream, and so the route is past; also in a hook that takes
+                the body in pieces, and in one that takes it whole where it comes in pieces or ends in trailers.
         """
-        if self._lane.phase not in (Phase.REQUEST_HEADERS, Phase.REQUEST_BODY):
-            raise PhaseError("the route is past: clear_route_cache() belongs in on_request_headers or on_request_body")
+        if self._lane.phase not in _ROUTED or self.request._headers._sealed:
+            raise PhaseError(
+                "the route is past: clear_route_cache() belongs in on_request_headers, or in on_request_body where Envoy "
+                "holds the request until the body is answered (body mode BUFFERED)"
+            )
         self._lane.extras = self._lane.extras.clearing()
 
     def _note(self, message: Message) -> None:

@@ -17,6 +17,7 @@ __all__ = ["Headers"]
 
 _T = TypeVar("_T")
 
+_ENVOYS = "x-envoy-"
 _JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
 """RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
 
@@ -95,7 +96,13 @@ class Headers(MutableMapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Each occurrence on its own; an empty list when there is none."""
-        return [value.decode("utf-8", "surrogateescape") for value in self.get_raw(name)]
+        values = self._values or self._index()
+        value = values.get(_readable(name))
+        if value is None:
+            return []
+        if self._repeats:
+            return [value.decode("utf-8", "surrogateescape") for value in self.get_raw(name)]
+        return [value.decode("utf-8", "surrogateescape")]
 
     def get_raw(self, name: str) -> list[bytes]:
         """Each occurrence as it came, in bytes."""
@@ -142,16 +149,16 @@ class Headers(MutableMapping[str, str]):
             HeaderError: the name or the value must not go out.
             PhaseError: the headers have left already.
         """
-        key = check_name(name)
-        if self._sealed or key.startswith("x-envoy-"):
-            self._check_edit(key)
+        key = _settable(name)
+        if self._sealed or not key:
+            key = self._check_edit(check_name(name))
         self._put(key, check_value(name, value))
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
-        key = check_name(name)
-        if self._sealed or key.startswith("x-envoy-"):
-            self._check_edit(key)
+        key = _settable(name)
+        if self._sealed or not key:
+            key = self._check_edit(check_name(name))
         self._append(key, check_value(name, value))
 
     def __delitem__(self, name: str) -> None:
@@ -184,11 +191,12 @@ class Headers(MutableMapping[str, str]):
 
     def _removable(self, name: str) -> str:
         key = _removable(name)
-        if self._sealed or key.startswith("x-envoy-"):
-            self._check_edit(key)
+        if self._sealed or not key:
+            return self._check_edit(check_name(name, removing=True))
         return key
 
-    def _check_edit(self, key: str) -> None:
+    def _check_edit(self, key: str) -> str:
+        """The key, if it may be edited here and now."""
         if self._sealed:
             raise PhaseError(f"header {key!r} cannot be changed: {self._sealed}")
         if "envoy_headers" not in self._allowed:
@@ -197,6 +205,7 @@ class Headers(MutableMapping[str, str]):
                 "is reserved by Envoy, which would drop the edit silently: "
                 "add 'envoy_headers' to the filter's `requires`, so that the chain asks Envoy to allow it",
             )
+        return key
 
     def _append(self, key: str, raw: bytes) -> None:
         if key not in (self._values or self._index()):
@@ -208,15 +217,15 @@ class Headers(MutableMapping[str, str]):
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        values = self._values or self._index()
+        values, was = self._values or self._index(), self._was
         items = self._items if self._owned else self._own()
         self._at_most += len(key) + len(raw)
         had = values.get(key)
         if had is None:
-            self._was[key] = self._was.pop(key, None)  # in the order in which they stand
+            was[key] = was.pop(key, None)  # in the order in which they stand
             items.append((key, raw))
         else:
-            self._was.setdefault(key, had)
+            was.setdefault(key, had)
             if self._repeats:
                 at = next(index for index, item in enumerate(items) if item[0] == key)
                 items[at:] = [(key, raw), *(item for item in items[at:] if item[0] != key)]
@@ -242,10 +251,11 @@ class Headers(MutableMapping[str, str]):
 
     def _own(self) -> RawHeaders:
         """The list, safe to change: whoever took a snapshot keeps the old one."""
-        if not self._owned:
-            self._items = list(self._items)
-            self._owned = True
-        return self._items
+        if self._owned:
+            return self._items
+        self._owned = True
+        self._items = items = self._items.copy()
+        return items
 
     # For the exchange machine
 
@@ -293,6 +303,15 @@ def _readable(name: str) -> str:
     return key
 
 
-@lru_cache(maxsize=1024)  # as in `guard`, where keywords make it slower
+@lru_cache(maxsize=1024)  # as in `guard`
+def _settable(name: str) -> str:
+    """The name in lower case, when any filter may set it; empty: Envoy keeps it for those that are allowed to."""
+    key = check_name(name)
+    return "" if key.startswith(_ENVOYS) else key
+
+
+@lru_cache(maxsize=1024)  # as in `guard`
 def _removable(name: str) -> str:
-    return check_name(name, removing=True)
+    """The same for a name to remove."""
+    key = check_name(name, removing=True)
+    return "" if key.startswith(_ENVOYS) else key

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from extproc import Chain, Exchange, Phase, PhaseError, Use
 from extproc.clock import SystemClock
-from extproc.messages import Message
+from extproc.messages import Message, Protocol
+from extproc.phases import BodyMode
 from extproc.wire import encode
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
-from tests.acting import Do, acting, acting_in
+from tests.acting import Do, acting, acting_in, acting_with
 from tests.envoy_side import body, go, request, response, trailers
 
 OURS = frozenset({"ours", "more"})
@@ -238,6 +240,35 @@ def test_the_route_can_be_chosen_again_until_the_request_is_on_its_way(phase: Ph
         assert [item.clear_route_cache for item in answers] == [item.phase is phase for item in answers]
     else:
         assert getattr(answer, "details", None) or answer.reason == "extproc.acting.error"
+
+
+GONE: dict[str, tuple[dict[str, Any], BodyMode, list[Message]]] = {
+    "a body that has ended in trailers": (
+        {"on_request_body": lambda x: x.clear_route_cache()},
+        BodyMode.BUFFERED,
+        [trailers(Phase.REQUEST_TRAILERS)],
+    ),
+    "a body that comes in pieces": (
+        {"on_request_body": lambda x: x.clear_route_cache()},
+        BodyMode.STREAMED,
+        [body(Phase.REQUEST_BODY, b"all of it", end=True)],
+    ),
+    "a piece of a body": (
+        {"on_request_chunk": lambda x, chunk: x.clear_route_cache()},
+        BodyMode.FULL_DUPLEX_STREAMED,
+        [body(Phase.REQUEST_BODY, b"a piece", end=False), trailers(Phase.REQUEST_TRAILERS)],
+    ),
+}
+"""Hooks of a body whose headers are on their way: the answer has no place for it, or Envoy no use."""
+
+
+@pytest.mark.parametrize("case", GONE)
+def test_the_route_is_past_when_the_headers_have_left(case: str, caplog: pytest.LogCaptureFixture) -> None:
+    hooks, mode, messages = GONE[case]
+    headers = replace(request(end=False), protocol=Protocol(mode, BodyMode.NONE))
+    _, answers = go(Chain([acting_with(hooks)]), headers, *messages)
+    assert "the route is past" in caplog.text
+    assert not any(getattr(answer, "clear_route_cache", False) for answer in answers)
 
 
 @pytest.mark.parametrize("message", ALL, ids=lambda message: message.phase.value)

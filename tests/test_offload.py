@@ -188,12 +188,12 @@ EVERYTHING: dict[str, Callable[[Exchange], Any]] = {
     "header": lambda x: x.request.headers.update({"x-late": "1"}),
     "path": lambda x: setattr(x.request, "path", "/late"),
     "body": lambda x: setattr(x.request, "body", b"late"),
+    "route": lambda x: x.clear_route_cache(),
 }
 """Edits that a hook learns are too late."""
 
 SILENT: dict[str, Callable[[Exchange], Any]] = {
     "state": lambda x: x.state.update(late=1),
-    "route": lambda x: x.clear_route_cache(),
     "randomness": lambda x: x.random.random(),
     "attributes": lambda x: x.attributes.update(late=1),
 }
