@@ -256,8 +256,8 @@ class Exchange:
         """
         if self._lane.phase not in _ROUTED or self.request._headers._sealed:
             raise PhaseError(
-                "the route is past: clear_route_cache() belongs in on_request_headers, or in on_request_body where Envoy "
-                "holds the request until the body is answered (body mode BUFFERED)"
+                "the route is past: clear_route_cache() belongs in on_request_headers, or in on_request_body where "
+                "Envoy holds the request until the body is answered (body mode BUFFERED)"
             )
         self._lane.extras = self._lane.extras.clearing()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
@@ -185,3 +186,28 @@ def test_what_start_makes_is_private() -> None:
     configured = Configured(limit=1)
     configured._clients.append("a")
     assert configured._clients == ["a"]
+    assert (configured.model_dump(), repr(configured)) == ({"limit": 1}, "Configured(limit=1)")
+
+
+def test_a_private_attribute_is_what_was_assigned_last() -> None:
+    """It is kept in two places, so that reading it is quick."""
+    configured = Configured(limit=1)
+    for clients in (["a"], ["b"]):
+        configured._clients = clients
+        assert configured._clients is clients
+    del configured._clients
+    with pytest.raises(AttributeError, match="_clients"):
+        _ = configured._clients
+    configured._clients = ["c"]
+    assert configured._clients == ["c"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, Configured.model_copy])
+def test_a_copy_has_private_attributes_of_its_own(copied: Callable[[Configured], Configured]) -> None:
+    configured = Configured(limit=1)
+    configured._clients.append("a")
+    twin = copied(configured)
+    assert twin._clients == ["a"]
+    assert (twin._clients is configured._clients) == (copied is not copy.deepcopy)
+    twin._clients = ["b"]
+    assert (configured._clients, twin._clients) == (["a"], ["b"])
