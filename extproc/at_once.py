@@ -22,7 +22,7 @@ from extproc.phases import RULES, BodyMode, Direction, Phase
 
 if TYPE_CHECKING:
     from extproc.chain import Chain
-    from extproc.messages import Continue, Message
+    from extproc.messages import Continue, HeadersMessage
     from extproc.terms import Terms
 
 __all__ = ["answer_at_once", "can_answer_at_once"]
@@ -38,27 +38,36 @@ def can_answer_at_once(chain: Chain, terms: Terms) -> bool:
     return chain.ends_with_request_headers and not (waits or terms.trace)
 
 
-def answer_at_once(chain: Chain, terms: Terms, exchange_id: str, message: Message) -> Continue | ExchangeMachine | None:
-    """Answers a first message, if `can_answer_at_once` and it is one that no other follows.
+def answer_at_once(
+    chain: Chain, terms: Terms, exchange_id: str, said: HeadersMessage, size: int
+) -> Continue | ExchangeMachine | None:
+    """Answers a stream's first message, if `can_answer_at_once` and no other follows.
+
+    Args:
+        chain: the filters; started by whoever owns it.
+        terms: what all exchanges have in common.
+        exchange_id: as the machine takes it.
+        said: the message.
+        size: bytes that it takes.
 
     Returns:
         The answer, after which the exchange is over; or a machine that has begun with the message, so that its `begin`
-        gives the rest of it; or None: the message is of another kind, and nothing has happened.
+        gives the rest of it; or None: it is another kind of message, or more may follow, and nothing has happened.
     """
-    protocol = message.protocol
-    if message.phase is not _HEADERS or message.observability or protocol is None:
+    phase, headers, end_of_stream, (attributes, metadata, typed, protocol, watched) = said
+    if phase is not _HEADERS or watched or protocol is None:
         return None
     if protocol.request_body is not _NONE or protocol.response_body is not _NONE:
         return None
     exchange = Exchange(exchange_id, terms.clock)
     exchange._chain, exchange._off, exchange._limits = chain, chain.conditional, terms.by_direction
-    exchange._note(message)
+    if attributes or metadata or typed:
+        exchange._note(attributes, metadata, typed)
     lane = exchange._lane
     lane.phase = lane.last = _HEADERS
     lane.now, lane.deadline = terms.times(chain.timeout)
-    headers = message.headers
-    request = exchange._request = Request(headers, message.size)
-    request._body = body = b"" if message.end_of_stream else None
+    request = exchange._request = Request(headers, size)
+    request._body = body = b"" if end_of_stream else None
     fields = request._headers
     stage = Stage(lane, _HEADERS, _RULE, request, fields, headers, body)
     queue = iter(chain.steps[_HEADERS])
@@ -72,6 +81,5 @@ def answer_at_once(chain: Chain, terms: Terms, exchange_id: str, message: Messag
         return answer
     machine = ExchangeMachine(chain, exchange_id, terms)
     machine.exchange, machine._lanes = exchange, {Direction.REQUEST: lane}
-    machine._note(message)
     machine.begun = machine._pending(machine._on_headers(stage, queue, outcome), lane)
     return machine

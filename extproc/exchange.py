@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain
     from extproc.clock import Clock
     from extproc.guard import Limits
-    from extproc.messages import Message, Namespaced, Typed
+    from extproc.messages import Namespaced, Typed
     from extproc.phases import Direction
     from extproc.trace import Event
 
@@ -261,12 +261,12 @@ class Exchange:
             )
         self._lane.extras = self._lane.extras.clearing()
 
-    def _note(self, message: Message) -> None:
-        """Keeps what a message says for filters to see."""
-        if message.attributes:
-            self.attributes.update(message.attributes)
-        if message.metadata or message.typed_metadata:
-            self._metadata = message.metadata, message.typed_metadata
+    def _note(self, attributes: Mapping[str, Any], metadata: Namespaced, typed: Typed) -> None:
+        """Keeps what a message says beside its phase."""
+        if attributes:
+            self.attributes.update(attributes)
+        if metadata or typed:
+            self._metadata = metadata, typed
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

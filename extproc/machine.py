@@ -134,6 +134,7 @@ class ExchangeMachine:
             return None
         if self.begun is not None:
             rest, self.begun, self.exchange._lane.emit = self.begun, None, emit
+            self._note(message)
             return rest
         phase = message.phase
         direction = phase.direction
@@ -227,7 +228,7 @@ class ExchangeMachine:
     def _note(self, message: Message) -> None:
         """Keeps what a message says beside its phase."""
         exchange = self.exchange
-        exchange._note(message)
+        exchange._note(message.attributes, message.metadata, message.typed_metadata)
         if message.observability:
             exchange.watched = True
         elif message.protocol is not None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Abort",
     "Answer",
+    "Beside",
     "Continue",
     "HeaderEdit",
+    "HeadersMessage",
     "Immediate",
     "Message",
     "ModeChange",
@@ -58,6 +60,13 @@ class Protocol:
     request_body: BodyMode
     response_body: BodyMode
     send_body_without_waiting: bool = False
+
+
+Beside: TypeAlias = "tuple[Mapping[str, Any], Namespaced, Typed, Protocol | None, bool]"
+"""What a message says beside its phase: attributes, metadata, typed metadata, body modes, observability mode."""
+
+HeadersMessage: TypeAlias = "tuple[Phase, RawHeaders, bool, Beside]"
+"""A `Message` of headers in parts: its phase, the headers, whether they end the stream, what is said beside them."""
 
 
 @quick

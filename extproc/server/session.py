@@ -26,7 +26,7 @@ from extproc.messages import Abort, Continue, ReplyBody
 from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
-from extproc.wire import decode, encode, encode_apart
+from extproc.wire import decode, decode_headers, encode, encode_apart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -113,14 +113,14 @@ class Service:
 
     def _answer_at_once(self, data: bytes) -> bytes | Callable[[Stream], Session] | None:
         try:
-            message = decode(data)
+            said = decode_headers(data)
         except PeerError:
             return None  # whoever is given it next finds out again, and says so
-        if message is None:
+        if said is None:
             return None
         exchange_id = next(self.ids)
         try:
-            answer = answer_at_once(self.chain, self.terms, exchange_id, message)
+            answer = answer_at_once(self.chain, self.terms, exchange_id, said, len(data))
         except Exception as error:  # noqa: BLE001 (whatever it is, the stream must not end cleanly)
             answer = ExchangeMachine(self.chain, exchange_id, self.terms)
             answer.begun = _failing(error)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from extproc.wire.decode import decode
+from extproc.wire.decode import decode, decode_headers
 from extproc.wire.encode import encode, encode_apart
 
-__all__ = ["PROCESS", "SERVICE", "decode", "encode", "encode_apart"]
+__all__ = ["PROCESS", "SERVICE", "decode", "decode_headers", "encode", "encode_apart"]
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 """The gRPC service that Envoy calls."""

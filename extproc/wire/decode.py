@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -21,21 +21,18 @@ if TYPE_CHECKING:
 
     from google.protobuf.struct_pb2 import Struct, Value
 
-    from extproc.messages import RawHeaders
+    from extproc.messages import Beside, HeadersMessage, RawHeaders
 
-__all__ = ["decode", "decode_any"]
+__all__ = ["decode", "decode_any", "decode_headers"]
 
 _PHASES = {phase.value: phase for phase in Phase}
 _ATTRIBUTES = "envoy.filters.http.ext_proc"
 """The one key under which Envoy sends the attributes."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-_Beside: TypeAlias = "tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, TypedValue], Protocol | None, bool]"
-"""What a message says beside its phase: attributes, metadata, typed metadata, body modes, observability mode."""
-
-_SILENT: _Beside = (_NOTHING, _NOTHING, _NOTHING, None, False)
+_SILENT: Beside = (_NOTHING, _NOTHING, _NOTHING, None, False)
 _MOST_KEPT = 64
-_kept: dict[bytes, _Beside] = {}
+_kept: dict[bytes, Beside] = {}
 
 
 def decode(data: bytes) -> Message | None:
@@ -45,18 +42,24 @@ def decode(data: bytes) -> Message | None:
         PeerError: the bytes are no ``ProcessingRequest``, or it is about a phase that only a newer Envoy knows; that
             cannot be answered, so the stream has to end with an error, and Envoy's failure mode decides.
     """
-    walked = walk(data)
-    if walked is not None:
-        phase, headers, end_of_stream, rest = walked
-        if rest == len(data):
-            return Message(phase, headers, b"", end_of_stream, *_SILENT, rest)
-        beside = _kept.get(data[rest:]) or _beside(data[rest:])
-        if beside is not None:
-            return Message(phase, headers, b"", end_of_stream, *beside, len(data))
-    elif len(data) >= LARGE and (piece := large_piece(data)) is not None:
+    parts = decode_headers(data)
+    if parts is not None:
+        phase, headers, end_of_stream, beside = parts
+        return Message(phase, headers, b"", end_of_stream, *beside, len(data))
+    if len(data) >= LARGE and (piece := large_piece(data)) is not None:
         phase, body, end_of_stream = piece
         return Message(phase, [], body, end_of_stream, *_SILENT, len(data))
     return decode_any(data)
+
+
+def decode_headers(data: bytes) -> HeadersMessage | None:
+    """The same of headers, in parts; None: this is another message, or not in the form in which Envoy sends it."""
+    walked = walk(data)
+    if walked is None:
+        return None
+    phase, headers, end_of_stream, rest = walked
+    beside = _SILENT if rest == len(data) else _kept.get(data[rest:]) or _beside(data[rest:])
+    return None if beside is None else (phase, headers, end_of_stream, beside)
 
 
 def decode_any(data: bytes) -> Message | None:
@@ -86,7 +89,7 @@ def decode_any(data: bytes) -> Message | None:
     )
 
 
-def _beside(rest: bytes) -> _Beside | None:
+def _beside(rest: bytes) -> Beside | None:
     """What a message says beside its headers; None: more headers, or nothing that can be read by itself."""
     try:
         request = ProcessingRequest.FromString(rest)
@@ -100,7 +103,7 @@ def _beside(rest: bytes) -> _Beside | None:
     return beside
 
 
-def _said_beside(request: ProcessingRequest) -> _Beside:
+def _said_beside(request: ProcessingRequest) -> Beside:
     return (
         _struct(request.attributes[_ATTRIBUTES]) if _ATTRIBUTES in request.attributes else _NOTHING,
         _metadata(request) if request.HasField("metadata_context") else _NOTHING,

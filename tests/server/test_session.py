@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from extproc import Chain, Exchange, Phase, Response
+from extproc.server import FrontOptions
 from extproc.server.session import Service, Session
 from extproc.wire.ext_proc_pb2 import ProcessingRequest, ProcessingResponse
 from tests.acting import acting_with
@@ -251,3 +252,84 @@ async def test_closing_the_service_cancels_hooks_and_waits_for_the_end_of_exchan
     await gate.entered.wait()
     await x.service.aclose()
     assert (gate.cancelled, log) == (True, ["cancelled"])
+
+
+def first(*, bodies: int = 0) -> bytes:
+    """A stream's first message, of an Envoy that sends bodies in this mode."""
+    message = headers_message()
+    message.protocol_config.request_body_mode = bodies  # type: ignore[assignment] # a number, as on the wire
+    return message.SerializeToString()
+
+
+def service(**hooks: Callable[..., Any]) -> Service:
+    return Service(Chain([acting_with(hooks)], timeout=30))
+
+
+def test_what_is_answered_at_once_is_answered_as_ever() -> None:
+    tags = service(on_request_headers=lambda x: x.request.headers.__setitem__("x-tag", "1"))
+    said = Talk(tags)
+    said.say(first())
+    assert tags.at_once is not None
+    assert [tags.at_once(first())] == said.pipe.sent
+    assert tags.exchanges == 2
+
+
+async def waits(exchange: Exchange) -> None:
+    await asyncio.sleep(0)
+
+
+NOT_OVER: dict[str, Callable[..., Any]] = {
+    "an answer": lambda x: Response(403),
+    "a wait": waits,
+    "an error": lambda x: x.request.headers["there is none"],
+}
+
+
+@pytest.mark.parametrize("case", NOT_OVER)
+async def test_what_is_not_over_at_once_goes_on_in_a_session(case: str) -> None:
+    """Its hooks have run: nothing runs twice, and nothing is lost."""
+
+    async def talk(*, at_once: bool) -> object:
+        runs: list[Exchange] = []
+
+        def hook(exchange: Exchange) -> Any:
+            runs.append(exchange)
+            return NOT_OVER[case](exchange)
+
+        each, pipe = service(on_request_headers=hook), Pipe()
+        opens = each.at_once(first()) if at_once and each.at_once is not None else each.open
+        assert callable(opens)
+        opens(pipe).receive(first())
+        while each._running:
+            await asyncio.wait(each._running)
+        return pipe, len(runs), runs[0].ended, each.exchanges
+
+    assert await talk(at_once=True) == await talk(at_once=False)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"", first(bodies=2), first(bodies=9), b"\x1a\x00"])
+def test_what_is_no_such_message_is_left_to_a_session(data: bytes) -> None:
+    each = service(on_request_headers=lambda x: None)
+    assert each.at_once is not None
+    assert each.at_once(data) is None
+    assert each.exchanges == 0
+
+
+def test_where_somebody_observes_nothing_is_answered_at_once() -> None:
+    class Watches:
+        def begin(self, exchange_id: str) -> Any: ...
+
+    assert Service(Chain([]), FrontOptions(observer=Watches())).at_once is None
+
+
+def test_a_failure_of_our_own_ends_its_stream_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise LookupError
+
+    monkeypatch.setattr("extproc.server.session.answer_at_once", broken)
+    each, pipe = service(on_request_headers=lambda x: None), Pipe()
+    assert each.at_once is not None
+    opens = each.at_once(first())
+    assert callable(opens)
+    opens(pipe).receive(first())
+    assert (pipe.sent, pipe.ended, pipe.read) == ([], [("INTERNAL", "extproc.internal")], len(first()))

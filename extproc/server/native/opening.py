@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from extproc.server.native.frames import DATA, END_HEADERS, END_STREAM, FRAME_HEADER_BYTES, HEADERS, frame
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS
 from extproc.server.native.packed import first_head, ok_and_reset, read_whole
 from extproc.server.native.streams import ServerStream
-from extproc.server.native.unserved import NOBODY
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
@@ -47,24 +47,25 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
             and flags <= END_STREAM
             and not compressed
             and end <= len(data)
-            and size <= connection.limits.frame_bytes
-            and size <= connection.limits.stream_window
+            and size <= connection.whole_bytes
             and size <= connection.receive_window
         ):
             answer = call.at_once(bytes(data[start:end]))
-            if isinstance(answer, bytes):
+            if not isinstance(answer, bytes):
+                opens = answer or opens
+            elif _answer(connection, stream_id, answer, heard=flags == END_STREAM):
                 connection.receive_window -= size
-                _answer(connection, stream_id, answer, heard=flags == END_STREAM)
                 connection.owe(size)
                 return end
-            opens = answer or opens
+            else:
+                opens = partial(_Late, answer=answer)
     stream = connection.streams[stream_id] = ServerStream(connection, stream_id, call.length)
     stream.receiver = opens(stream)
     return at
 
 
-def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: bool) -> None:
-    """Sends the answer, and ends the stream."""
+def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: bool) -> bool:
+    """Sends the answer and ends the stream, if that goes in one piece."""
     length = len(answer)
     size = length + MESSAGE_PREFIX_BYTES
     if (
@@ -74,13 +75,34 @@ def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: boo
         or size > connection.frame_bytes
         or connection.prelude
     ):
-        stream = connection.streams[stream_id] = ServerStream(connection, stream_id, None)
-        stream.receiver, stream.heard = NOBODY, heard
-        stream.send(answer)
-        stream.end("OK", "")
-        return
+        return False
     connection.send_window -= size
     connection.room -= size
     last = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS) if heard else ok_and_reset(stream_id)
     connection.out.append(first_head(stream_id, size, length) + answer + last)
     connection.passed(stream_id, heard=heard)
+    return True
+
+
+class _Late:
+    """Has its answer, and waits to be given the message to which it is one."""
+
+    def __init__(self, stream: ServerStream, answer: bytes) -> None:
+        self._stream = stream
+        self._answer: bytes | None = answer
+
+    def receive(self, data: bytes) -> None:
+        """Takes the message, or whatever follows it."""
+        if self._answer is None:
+            self._stream.consumed(len(data))
+            return
+        self._stream.send(self._answer)
+        self._answer = None
+        self._stream.consumed(len(data))
+        self._stream.end("OK", "")
+
+    def finish(self) -> None:
+        """Everything has been said already."""
+
+    def cancel(self) -> None:
+        """Nothing is under way."""

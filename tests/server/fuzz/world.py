@@ -28,13 +28,15 @@ class World:
         self.service = Service(_CHAIN)
         health = Health()
         health.set("", Status.SERVING)
-        methods = {PROCESS_PATH.encode(): self.service.open, **health.methods()}
+        path, at_once = PROCESS_PATH.encode(), self.service.at_once
+        methods = {path: self.service.open, **health.methods()}
         self.connection = Connection(
             self,
             methods,
             limits=Http2Limits(large_message_bytes=_MAX_MESSAGE_BYTES),
             counters=self.counters,
             max_message_bytes=_MAX_MESSAGE_BYTES,
+            at_once={} if at_once is None else {path: at_once},
         )
 
     def wake(self) -> None:

@@ -21,6 +21,7 @@ from extproc.server.native.frames import (
     read_header,
     settings,
 )
+from extproc.server.native.grpc import AtOnce
 from extproc.server.native.streams import ServerStream
 
 PATH = "/test.Service/Method"
@@ -77,6 +78,7 @@ class Peer:
         max_message_bytes: int = 1 << 20,
         client: dict[int, int] | None = None,
         receiver: type[Heard] = Heard,
+        at_once: AtOnce | None = None,
         **limits: Any,
     ) -> None:
         self.now = 0.0
@@ -92,6 +94,7 @@ class Peer:
             limits=Http2Limits(**limits),
             counters=self.counters,
             max_message_bytes=max_message_bytes,
+            at_once={} if at_once is None else {PATH.encode(): at_once},
         )
         self.send(PREFACE + settings(client or {}))
 

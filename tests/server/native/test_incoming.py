@@ -18,6 +18,7 @@ from extproc.server.native.frames import (
     frame,
     rst_stream,
 )
+from extproc.server.native.grpc import Open
 from extproc.server.native.headers import encode
 from tests.server.native.peer import FIELDS, Heard, Peer, data, message
 
@@ -43,6 +44,11 @@ class _Answers(Heard):
             self.stream.send(data, b"x" * 300)
         if what > b"2":
             self.stream.end("OK" if what > b"3" else "INTERNAL", "")
+
+
+def _at_once(data: bytes) -> bytes | Open | None:
+    """Does what `_Answers` does, where that is all there is to it."""
+    return data + b"x" * 300 if data[:1] == b"4" else None
 
 
 _BYTES = st.builds(bytes.__add__, st.sampled_from([b"0", b"1", b"2", b"3", b"4"]), st.sampled_from([b"", b"x" * 70]))
@@ -76,9 +82,20 @@ def frames(draw: st.DrawFn) -> list[bytes]:
     return made
 
 
-@given(frames(), st.integers(1, 9), st.integers(0, 40))
-def test_all_is_as_the_handlers_would_have_it(said: list[bytes], at_once: int, refused_from: int) -> None:
-    compare([b"".join(said[at : at + at_once]) for at in range(0, len(said), at_once)], refused_from // at_once)
+_CLIENTS: list[dict[int, int]] = [
+    {},
+    {Setting.INITIAL_WINDOW_SIZE: 400},
+    {Setting.INITIAL_WINDOW_SIZE: 0},
+    {Setting.HEADER_TABLE_SIZE: 0},
+]
+
+
+@given(frames(), st.integers(1, 9), st.integers(0, 40), st.sampled_from(_CLIENTS))
+def test_all_is_as_the_handlers_would_have_it(
+    said: list[bytes], together: int, refused_from: int, client: dict[int, int]
+) -> None:
+    reads = [b"".join(said[at : at + together]) for at in range(0, len(said), together)]
+    compare(reads, refused_from // together, client)
 
 
 def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
@@ -112,24 +129,38 @@ def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
         pytest.param(frame(RST_STREAM, 0, 1, bytes(5)), id="RST_STREAM of a wrong size"),
         pytest.param(frame(HEADERS, END_HEADERS | END_STREAM, 3, block()), id="nothing but headers"),
         pytest.param(opening(3) + opening(3), id="headers, twice"),
+        pytest.param(opening(3, b"4") * 2, id="an exchange, twice"),
+        pytest.param(opening(3, b"4")[:-1], id="an exchange but for its last byte"),
+        pytest.param(opening(3, b"4") + opening(5, b"0") + opening(7, b"4"), id="an exchange within another"),
+        pytest.param(opening(3) + data(3, message(b"4"), end=True), id="an exchange of which the peer says the end"),
+        pytest.param(opening(3) + data(5, message(b"4")), id="a message of another stream"),
+        pytest.param(opening(3, b"4") + data(3, message(b"4")), id="one more message"),
+        pytest.param(opening(3) + data(3, message(b"4" * 200)), id="a first message larger than the window"),
         pytest.param(opening(3) + frame(DATA, 0, 1 << 31 | 3, message(b"4")), id="a reserved bit"),
     ],
 )
 def test_what_is_next_to_the_usual_goes_to_the_handlers(read: bytes) -> None:
-    compare([opening(1, b"4"), read])
-    compare([opening(1, b"4"), read], refused_from=1)
+    for client in _CLIENTS:
+        compare([opening(1, b"4"), read], client=client)
+        compare([opening(1, b"4"), read], refused_from=1, client=client)
 
 
-def compare(reads: list[bytes], refused_from: int = 99) -> None:
-    """Says it all to two connections, of which one leaves everything to the handlers."""
-    quick, slow = (Peer(receiver=_Answers, streams=3, stream_window=160) for _ in range(2))
-    slow.connection.by_the_book, slow.connection._any_frame_fits = True, False
+def compare(reads: list[bytes], refused_from: int = 99, client: dict[int, int] | None = None) -> None:
+    """Says it all to connections of which one leaves everything to the handlers, and one can answer at once."""
+    peers = [
+        Peer(receiver=_Answers, streams=3, stream_window=160, client=client, at_once=at_once)
+        for at_once in (None, None, _at_once)
+    ]
+    slow = peers[0].connection
+    slow.by_the_book, slow._any_frame_fits = True, False
     for number, read in enumerate(reads):
         if number == refused_from:
-            quick.connection.refuse_more()
-            slow.connection.refuse_more()
-        assert quick.send(read) == slow.send(read)
-        assert state(quick) == state(slow)
+            for peer in peers:
+                peer.connection.refuse_more()
+        said = [peer.send(read) for peer in peers]
+        assert said == said[:1] * len(peers)
+        left = [state(peer) for peer in peers]
+        assert left == left[:1] * len(peers)
 
 
 def state(peer: Peer) -> object:
@@ -138,7 +169,8 @@ def state(peer: Peer) -> object:
         (number, stream.receive_window, stream.send_window, stream.owed, stream.prepaid, stream.unread, stream.heard)
         for number, stream in connection.streams.items()
     ]
-    heard = [(heard.messages, heard.finished, heard.cancelled) for heard in peer.calls]
+    calls = [heard for heard in peer.calls if b"".join(heard.messages)[:1] != b"4"]  # nobody hears of those, at once
+    heard = [(heard.messages, heard.finished, heard.cancelled) for heard in calls]
     windows = connection.receive_window, connection.send_window, connection.owed, connection.prepaid
     spent = {name: allowance._left for name, allowance in connection._allowances.items()}
     ends = connection.resets, connection.last_id, list(connection.deadlines.values()), connection.buffered()
