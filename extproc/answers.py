@@ -49,7 +49,8 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
         plain = fields._plain_mutation() if stage.rule.headers else None
         if plain is not None:
             known = _edited if fields._at_most - fields._size < _LONGEST_KEPT else _edited.__wrapped__
-            return known(phase, *plain, extras.clear_route_cache)
+            edits, removals = plain
+            return known(phase, edits, removals, extras.clear_route_cache)
     return _worked_out(stage, body, mode)
 
 

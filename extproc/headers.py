@@ -217,12 +217,13 @@ class Headers(MutableMapping[str, str]):
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        values, was = self._values or self._index(), self._was
-        items = self._items if self._owned else self._own()
+        values, was, items = self._values or self._index(), self._was, self._items
+        if not self._owned:
+            self._owned, self._items = True, (items := items.copy())
         self._at_most += len(key) + len(raw)
         had = values.get(key)
         if had is None:
-            was[key] = was.pop(key, None)  # in the order in which they stand
+            was[key] = was.pop(key) if key in was else None  # in the order in which they stand
             items.append((key, raw))
         else:
             was.setdefault(key, had)

@@ -78,7 +78,9 @@ def resume(exchange: Exchange, stage: Stage, queue: Iterator[Step], outcome: Ver
 def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict | Suspended:
     """Runs hooks as far as that goes without waiting: a plain function, for this is the hot path."""
     lane, side, fields = stage.lane, stage.side, stage.fields
-    limits, off, traced = exchange._limits[stage.phase.direction], exchange._off, exchange._events is not None
+    off, traced = exchange._off, exchange._events is not None
+    limits = exchange._limits[stage.phase.direction]
+    count, size = limits.header_count, limits.header_bytes
     lane.phase = stage.phase
     for step in queue:
         link = step.link
@@ -93,7 +95,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
             result = step.hook(exchange)
             if result is None:
                 new = fields._items
-                few = new is items or (len(new) <= limits.header_count and fields._at_most <= limits.header_bytes)
+                few = new is items or (len(new) <= count and fields._at_most <= size)
                 if few and side._body is body and not traced:
                     continue  # nothing that `_settle` has to look at
             elif not isinstance(result, Response) and inspect.isawaitable(result):

@@ -129,7 +129,7 @@ class Service:
         self.exchanges += 1
         if isinstance(answer, ExchangeMachine):
             return partial(Session, self, machine=answer)
-        return encode(answer)
+        return answer.encoded[0] if answer.encoded else encode(answer)
 
     def totals(self) -> dict[str, int]:
         """What sessions have come to so far, as `Front.totals` has it."""

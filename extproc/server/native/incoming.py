@@ -49,6 +49,19 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
             return bytes(data[start - FRAME_HEADER_BYTES :])
         if by_the_book:
             pass
+        elif what == _OPENING:  # the next stream, with a block that has come before
+            call = connection.blocks.known(bytes(data[start:at]))
+            if (
+                call is not None
+                and (opens := call.open) is not None
+                and call.timeout is None
+                and stream_id - 2 == connection.last_id  # which is odd where a block is known
+                and stream_id <= connection.refuse_above
+                and len(streams) < limits.streams
+            ):
+                connection.last_id = stream_id
+                at = open_stream(connection, stream_id, call, opens, data, at)
+                continue
         elif what == _CONTENT:  # one whole message
             stream = streams.get(stream_id)
             if stream is not None and length >= MESSAGE_PREFIX_BYTES:
@@ -68,19 +81,6 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
                     connection.owed += MESSAGE_PREFIX_BYTES
                     stream.receiver.receive(bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
                     continue
-        elif what == _OPENING:  # the next stream, with a block that has come before
-            call = connection.blocks.known(bytes(data[start:at]))
-            if (
-                call is not None
-                and (opens := call.open) is not None
-                and call.timeout is None
-                and stream_id - 2 == connection.last_id  # which is odd where a block is known
-                and stream_id <= connection.refuse_above
-                and len(streams) < limits.streams
-            ):
-                connection.last_id = stream_id
-                at = open_stream(connection, stream_id, call, opens, data, at)
-                continue
         elif what == _RESET and length == _CODE_BYTES and resets.get(stream_id):
             resets[stream_id] = False  # Envoy resets what we have reset, once
             continue

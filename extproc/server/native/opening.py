@@ -53,9 +53,11 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
             answer = call.at_once(bytes(data[start:end]))
             if not isinstance(answer, bytes):
                 opens = answer or opens
-            elif _answer(connection, stream_id, answer, heard=flags == END_STREAM):
+            elif _answer(connection, stream_id, answer, flags):
                 connection.receive_window -= size
-                connection.owe(size)
+                connection.owed += size
+                if connection.owed >= connection.half_window:
+                    connection.repay()
                 return end
             else:
                 opens = partial(_Late, answer=answer)
@@ -64,8 +66,8 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
     return at
 
 
-def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: bool) -> bool:
-    """Sends the answer and ends the stream, if that goes in one piece."""
+def _answer(connection: Connection, stream_id: int, answer: bytes, flags: int) -> bool:
+    """Sends the answer to a frame with these flags and ends the stream, if that goes in one piece."""
     length = len(answer)
     size = length + MESSAGE_PREFIX_BYTES
     if (
@@ -78,9 +80,9 @@ def _answer(connection: Connection, stream_id: int, answer: bytes, *, heard: boo
         return False
     connection.send_window -= size
     connection.room -= size
-    last = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS) if heard else ok_and_reset(stream_id)
+    last = frame(HEADERS, END_HEADERS | END_STREAM, stream_id, OK_TRAILERS) if flags else ok_and_reset(stream_id)
     connection.out.append(first_head(stream_id, size, length) + answer + last)
-    connection.passed(stream_id, heard=heard)
+    connection.passed(stream_id, heard=flags == END_STREAM)
     return True
 
 
