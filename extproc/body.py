@@ -11,6 +11,7 @@ from __future__ import annotations
 # pyright: reportPrivateUsage=false
 from typing import TYPE_CHECKING
 
+from extproc.driving import settled
 from extproc.errors import BudgetError, PhaseError
 from extproc.hooks import failed, run, run_chunk
 
@@ -49,6 +50,7 @@ class BodyPipeline:
         self._exchange = exchange
         self._valves = [_Valve(step) for step in steps]
         self._budget = budget
+        self._only = self._valves[0] if len(steps) == 1 and steps[0].chunked else None
         self._fed = False  # some of the body has come
         self._out: list[bytes] = []
 
@@ -62,10 +64,31 @@ class BodyPipeline:
         """Whether the body is kept, for later hooks to read: one that only flows by is not."""
         return any(not valve.step.chunked for valve in self._valves)
 
-    def push(self, stage: Stage, data: bytes, *, end: bool) -> Steps[Verdict]:
-        """Takes a piece of the body, of any size, or the last of it."""
+    def push(self, stage: Stage, data: bytes, *, end: bool) -> Verdict | Steps[Verdict]:
+        """Takes a piece of the body, of any size, or the last of it: right here, where that goes without waiting."""
         self.ended = end
         self._fed = self._fed or bool(data)
+        only = self._only
+        if only is None or end or not data or only.step.link.index in self._exchange._off:
+            return self._push(stage, data, end=end)
+        result = run_chunk(self._exchange, stage, only.step, data, intact=only.intact)  # as nearly always
+        if not isinstance(result, bytes):
+            return self._only_waits(only, data, result)
+        only.intact = only.intact and result == data
+        self._out.append(result)
+        return None
+
+    def _only_waits(
+        self, only: _Valve, data: bytes, outcome: Verdict | bytes | Steps[Verdict | bytes]
+    ) -> Steps[Verdict]:
+        result = yield from settled(outcome)
+        if not isinstance(result, bytes):
+            return result
+        only.intact = only.intact and result == data
+        self._out.append(result)
+        return None
+
+    def _push(self, stage: Stage, data: bytes, *, end: bool) -> Steps[Verdict]:
         off = self._exchange._off
         for valve in self._valves:
             if valve.step.link.index in off and valve.intact:
@@ -115,7 +138,8 @@ class BodyPipeline:
     def _flow(self, stage: Stage, valve: _Valve, data: bytes, *, end: bool) -> Steps[Verdict]:
         out: list[bytes] = []
         for chunk in _pieces(data, end=end):
-            result = yield from run_chunk(self._exchange, stage, valve.step, chunk, intact=valve.intact)
+            outcome = run_chunk(self._exchange, stage, valve.step, chunk, intact=valve.intact)
+            result = yield from settled(outcome)
             if not isinstance(result, bytes):
                 return result
             valve.intact = valve.intact and result == chunk

@@ -11,10 +11,11 @@ from extproc.http import Response
 
 if TYPE_CHECKING:
     from extproc.exchange import Exchange
+    from extproc.http import Request
     from extproc.lane import Stage
     from extproc.messages import RawHeaders
 
-__all__ = ["has_no_content", "is_whole", "new_body"]
+__all__ = ["has_no_content", "is_bodiless", "is_whole", "new_body"]
 
 _NO_CONTENT = (b"204", b"304")
 
@@ -22,6 +23,11 @@ _NO_CONTENT = (b"204", b"304")
 def has_no_content(exchange: Exchange, headers: RawHeaders) -> bool:
     """Whether a response with these headers carries no content."""
     return _status(headers) in _NO_CONTENT or exchange.request.method == "HEAD"
+
+
+def is_bodiless(exchange: Exchange, side: Request | Response) -> bool:
+    """Whether this half of an exchange carries none."""
+    return isinstance(side, Response) and has_no_content(exchange, side._headers._items)
 
 
 def is_whole(headers: RawHeaders, body: bytes) -> bool:

@@ -13,14 +13,14 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar, cast
 
 from extproc.trace import Event
 
 if TYPE_CHECKING:
     from extproc.exchange import Exchange
 
-__all__ = ["Steps", "drive", "go_on", "wait"]
+__all__ = ["Steps", "drive", "go_on", "settled", "wait"]
 
 _CLEANUP_SECONDS = 0.1
 """What a hook that is cancelled has left to clean up; less than Envoy waits longer than the chain."""
@@ -56,6 +56,13 @@ async def go_on(steps: Steps[_T], waited: Awaitable[Any]) -> _T:
     except StopIteration as stop:
         result: _T = stop.value
         return result
+
+
+def settled(outcome: _T | Steps[_T]) -> Steps[_T]:
+    """What came of something that may have to wait, or has come of it already."""
+    if isinstance(outcome, Generator):
+        return (yield from cast("Steps[_T]", outcome))
+    return outcome
 
 
 def wait(exchange: Exchange, awaitable: Awaitable[_T], seconds: float | None) -> Steps[_T]:

@@ -149,8 +149,10 @@ def _undone(exchange: Exchange, stage: Stage, step: Step, error: BaseException, 
     return failed(exchange, stage, step.link, error)
 
 
-def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, intact: bool) -> Steps[Verdict | bytes]:
-    """Runs a hook that takes pieces of a body; gives what takes the piece's place.
+def run_chunk(
+    exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, intact: bool
+) -> Verdict | bytes | Steps[Verdict | bytes]:
+    """Runs a hook that takes pieces of a body; gives what takes the piece's place, right here if that needs no more.
 
     Args:
         exchange: whose.
@@ -159,25 +161,47 @@ def run_chunk(exchange: Exchange, stage: Stage, step: Step, chunk: bytes, *, int
         chunk: a piece; an empty one is the end.
         intact: what the filter has given back so far is what it was given: it can still be left out.
     """
-    lane, side, link = stage.lane, stage.side, step.link
-    lane.phase, lane.link = stage.phase, link
-    headers = side._headers
-    sealed, body = headers._sealed, side._body
-    before = (side._marks, lane.extras)
+    lane, side = stage.lane, stage.side
+    lane.phase, lane.link = stage.phase, step.link
+    headers, extras = side._headers, lane.extras
+    sealed, body, marks = headers._sealed, side._body, side._marks
     headers._sealed = side._body_sealed = _IN_PIECES
     side._body = None
     try:
         result = step.hook(exchange, chunk)
-        if result is not None and not isinstance(result, bytes):
-            result = yield from _settled_chunk(exchange, stage, link, result)
+        if (result is None or isinstance(result, bytes)) and exchange._events is None:
+            headers._sealed, side._body = sealed, body
+            side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
+            return chunk if result is None else result
+        coming = _settled_chunk(exchange, stage, step.link, result)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (the filter's policy decides)
+        coming = _failing(error)
+    return _chunk(exchange, stage, step.link, chunk, coming, (sealed, body, marks, extras), intact=intact)
+
+
+def _chunk(  # noqa: PLR0917 (in the order in which they come to be)
+    exchange: Exchange,
+    stage: Stage,
+    link: Link,
+    chunk: bytes,
+    coming: Steps[Response | bytes | None],
+    undo: tuple[str, bytes | None, tuple[str, int | None], Extras],
+    *,
+    intact: bool,
+) -> Steps[Verdict | bytes]:
+    """The same once its result is there, and whatever that is."""
+    lane, side = stage.lane, stage.side
+    sealed, body, marks, extras = undo
+    try:
+        result = yield from coming
     except (Exception, asyncio.CancelledError) as error:
-        side._marks, lane.extras = before
+        side._marks, lane.extras = marks, extras
         if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
             raise
         verdict = failed(exchange, stage, link, error, final=not intact)
         return chunk if verdict is None else verdict
     finally:
-        headers._sealed, side._body = sealed, body
+        side._headers._sealed, side._body = sealed, body
         side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
     if isinstance(result, Response):
         _trace(exchange, stage, (), result)
@@ -243,6 +267,11 @@ def _settled_chunk(exchange: Exchange, stage: Stage, link: Link, result: Any) ->
     if result is None or isinstance(result, bytes):
         return result
     raise HookError(f"returned {type(result).__name__}: a chunk hook returns bytes, a Response or None")
+
+
+def _failing(error: BaseException) -> Steps[Response | bytes | None]:
+    yield from ()
+    raise error
 
 
 def _awaited(exchange: Exchange, link: Link, awaitable: Any) -> Steps[Any]:

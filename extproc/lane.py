@@ -89,6 +89,14 @@ class Lane:
     replaced = False
     extended = False
 
+    def close(self) -> None:
+        """The exchange is over: lets go of what leads back here, or circles would be left to the garbage collector."""
+        self.emit, self.pipeline, self.held = _drop, None, None
+
+
+def _drop(_: Output) -> None:
+    """Where answers go when the exchange is over."""
+
 
 class Stage:
     """A message under way through the hooks of a phase.

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from extproc.answers import going_on, pieces, without_length
 from extproc.body import BodyPipeline
 from extproc.budget import Budget
-from extproc.content import has_no_content, is_whole, new_body
-from extproc.driving import drive
+from extproc.content import is_bodiless, is_whole, new_body
+from extproc.driving import drive, settled
 from extproc.errors import PhaseError
 from extproc.exchange import Exchange
 from extproc.headers import Headers
@@ -26,7 +26,7 @@ from extproc.hooks import advance, complete, failed, resume, run
 from extproc.http import Request, Response
 from extproc.lane import GONE, NO_EXTRAS, Lane, Stage
 from extproc.messages import Abort, Message, the_answer
-from extproc.modes import can_change, fewer_phases
+from extproc.modes import PERHAPS_A_PART, fewer_phases, not_sent
 from extproc.phases import FLOWS, REPLY_IN_PIECES, RULES, BodyMode, Direction, Part, Phase, can_follow
 from extproc.reply import reply
 from extproc.terms import Terms
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from extproc.chain import Chain, Link, Step
     from extproc.driving import Steps
     from extproc.hooks import Suspended, Verdict
-    from extproc.messages import Answer, Immediate, ModeChange, Output, Protocol, RawHeaders
+    from extproc.messages import Answer, Immediate, Output, Protocol, RawHeaders
     from extproc.phases import Flow
     from extproc.trace import Event
 
@@ -46,11 +46,6 @@ __all__ = ["ExchangeMachine"]
 _BODY_OF = {Direction.REQUEST: Phase.REQUEST_BODY, Direction.RESPONSE: Phase.RESPONSE_BODY}
 _HEADERS_OF = {Direction.REQUEST: Phase.REQUEST_HEADERS, Direction.RESPONSE: Phase.RESPONSE_HEADERS}
 _HEADERS_RULE = {phase: RULES[phase, BodyMode.NONE] for phase in Phase}  # the body mode makes no difference to headers
-_PERHAPS_A_PART = (
-    "this may be only a part of the body, and Envoy lets the rest of it pass: set the body mode to BUFFERED or "
-    "FULL_DUPLEX_STREAMED in Envoy's ext_proc filter (in BUFFERED_PARTIAL, what has trailers needs a content-length)"
-)
-
 _logger = logging.getLogger("extproc.machine")
 
 
@@ -155,7 +150,11 @@ class ExchangeMachine:
         if phase.part is Part.HEADERS:
             return self._begin_headers(message, lane)
         if phase.part is Part.BODY:
-            return self._pending(self._on_body(message, lane, unseen=last is None), lane)
+            later = self._on_body(message, lane, unseen=last is None)
+            if later is not None:
+                return self._pending(later, lane)
+            lane.pending = lane.held is not None
+            return None
         return self._pending(self._on_trailers(message, lane, unseen=last is None), lane)
 
     def _pending(self, steps: Steps[None], lane: Lane) -> Steps[None]:
@@ -206,8 +205,7 @@ class ExchangeMachine:
         if not exchange.ended:
             exchange.ended = "cancelled" if self.owes else "complete"
         for lane in self._lanes.values():
-            # What leads back to where it came from: without these circles, nothing is left to the garbage collector.
-            lane.emit, lane.pipeline, lane.held = _drop, None, None
+            lane.close()
         if exchange._budget is not None:
             exchange._budget.close()
         for task in exchange._tasks or ():
@@ -256,14 +254,14 @@ class ExchangeMachine:
         pipeline = BodyPipeline(self.exchange, steps, self._budget)
         early = stage.in_phase(_BODY_OF[stage.phase.direction])
         if side._body is not None:
-            if not side._body and isinstance(side, Response) and has_no_content(self.exchange, side._headers._items):
+            if not side._body and is_bodiless(self.exchange, side):
                 return None
-            verdict = yield from pipeline.push(early, side._body, end=True)
+            verdict = yield from settled(pipeline.push(early, side._body, end=True))
             side._body = pipeline.take()
             return verdict
         flow = self._flow(stage.phase.direction)
         if not flow.sent:
-            return pipeline.refuse(early, self._not_sent(stage.phase.direction))
+            return pipeline.refuse(early, not_sent(stage.phase.direction, self._mode(stage.phase.direction)))
         lane.pipeline = pipeline
         if flow.carried and pipeline.waits:
             lane.held = stage
@@ -271,31 +269,45 @@ class ExchangeMachine:
             without_length(side._headers)  # as Envoy does by itself, unless it is told not to
         return None
 
-    def _on_body(self, message: Message, lane: Lane, *, unseen: bool) -> Steps[None]:
+    def _on_body(self, message: Message, lane: Lane, *, unseen: bool) -> Steps[None] | None:
         phase = message.phase
         mode = self._mode(phase.direction)
         flow, rule, side = FLOWS[mode], RULES[phase, mode], self._side(phase)
         if lane.replaced:
-            return  # it was on its way already; Envoy waits for no answer to it, and takes none
+            return None  # it was on its way already; Envoy waits for no answer to it, and takes none
         fields = side._headers
         if lane.held is None:
             stage = Stage(lane, phase, rule, side, fields, fields._rebase(), message.body)
         else:
             stage = lane.held.in_phase(phase)
-        verdict = self._admit(stage) if unseen else None
+        outcome: Verdict | Steps[Verdict] = self._admit(stage) if unseen else None
         pipeline = lane.pipeline
-        end = flow.whole or message.end_of_stream
-        if verdict is None and pipeline is not None:
+        if outcome is None and pipeline is not None:
             stage.open()
             if flow.partial and not message.end_of_stream and not is_whole(stage.headers, message.body):
-                verdict = pipeline.refuse(stage, _PERHAPS_A_PART)
-            if verdict is None:
-                verdict = yield from pipeline.push(stage, message.body, end=end)
+                outcome = pipeline.refuse(stage, PERHAPS_A_PART)
+            if outcome is None:
+                outcome = pipeline.push(stage, message.body, end=flow.whole or message.end_of_stream)
+        if outcome is not None:
+            return self._on_body_later(outcome, message, stage, flow)
+        self._pass_on(message, stage, flow)
+        return None
+
+    def _on_body_later(
+        self, outcome: Verdict | Steps[Verdict], message: Message, stage: Stage, flow: Flow
+    ) -> Steps[None]:
+        verdict = yield from settled(outcome)
         if verdict is not None:
             yield from self._conclude(verdict, stage)
-            return
+        elif not self.over:  # the other direction may have ended the exchange
+            self._pass_on(message, stage, flow)
+
+    def _pass_on(self, message: Message, stage: Stage, flow: Flow) -> None:
+        """Sends on what the filters made of a piece of the body, or all of it."""
+        rule, side, pipeline = stage.rule, stage.side, stage.lane.pipeline
+        end = flow.whole or message.end_of_stream
         out = message.body if pipeline is None else pipeline.take()
-        if out and not rule.headers and isinstance(side, Response) and has_no_content(self.exchange, fields._items):
+        if out and not rule.headers and is_bodiless(self.exchange, side):
             out = b"" if flow.carried else message.body
         if end:
             side._body = out if pipeline is None or pipeline.keeps else None
@@ -303,7 +315,7 @@ class ExchangeMachine:
             self._carry(stage, out, end=end)
         elif rule.headers:
             side._body = out
-            yield from self._conclude(None, stage)
+            self._let_go(stage)
         else:
             self._go_on(stage, None if out == stage.body else out)
 
@@ -315,7 +327,7 @@ class ExchangeMachine:
             if lane.pipeline is not None and lane.pipeline.waits:
                 return
             lane.held = None
-            if isinstance(held.side, Response) and has_no_content(self.exchange, held.side._headers._items):
+            if is_bodiless(self.exchange, held.side):
                 out = b""
             self._go_on(held, None)
             held.side._seal(GONE)
@@ -350,7 +362,7 @@ class ExchangeMachine:
             rule = RULES[phase, self._mode(phase.direction)]
             body = Stage(lane, phase, rule, stage.side, fields, fields._rebase(), None)
         body.open()
-        verdict = yield from pipeline.push(body, b"", end=True)
+        verdict = yield from settled(pipeline.push(body, b"", end=True))
         out = pipeline.take()
         if verdict is not None:
             return verdict
@@ -419,14 +431,8 @@ class ExchangeMachine:
         if steps:
             stage.lane.pipeline = pipeline = BodyPipeline(self.exchange, steps, self._budget)
             if not self._flow(stage.phase.direction).sent:
-                return pipeline.refuse(stage, self._not_sent(stage.phase.direction))
+                return pipeline.refuse(stage, not_sent(stage.phase.direction, self._mode(stage.phase.direction)))
         return None
-
-    def _not_sent(self, direction: Direction) -> str:
-        return (
-            f"the body comes {self._mode(direction).name}, and a filter needs it: set {direction.value}_body_mode to "
-            "BUFFERED in Envoy's ext_proc filter (extproc envoy config writes it)"
-        )
 
     # Answers
 
@@ -441,12 +447,16 @@ class ExchangeMachine:
         if self.over:
             return  # the other direction has ended the exchange
         if verdict is None:
-            self._go_on(stage, None if stage.phase.part is Part.TRAILERS else self._replacement(stage))
-        else:
-            lane.held = None
-            told = self.break_off(verdict) if isinstance(verdict, Abort) else (yield from self._reply(*verdict, stage))
-            if told is not None:
-                self._give(lane, told)
+            self._let_go(stage)
+            return
+        lane.held = None
+        told = self.break_off(verdict) if isinstance(verdict, Abort) else (yield from self._reply(*verdict, stage))
+        if told is not None:
+            self._give(lane, told)
+        stage.side._seal(GONE)
+
+    def _let_go(self, stage: Stage) -> None:
+        self._go_on(stage, None if stage.phase.part is Part.TRAILERS else self._replacement(stage))
         stage.side._seal(GONE)
 
     def _replacement(self, stage: Stage) -> bytes | None:
@@ -462,16 +472,11 @@ class ExchangeMachine:
         if stage.phase.direction is Direction.RESPONSE:
             held = stage.phase.part is Part.HEADERS and stage.body is None and self._flow(Direction.RESPONSE).whole
             self.exchange._response_begun = not held
-        fewer = self._terms.change_modes and (self.exchange._off or lane.unwanted)
-        self._give(lane, going_on(stage, body, self._mode_change(stage) if fewer else None))
+        fewer = None
+        if (self.exchange._off or lane.unwanted) and self._terms.change_modes and stage.phase.part is Part.HEADERS:
+            fewer = fewer_phases(self.exchange, self._lanes, self._protocol)
+        self._give(lane, going_on(stage, body, fewer))
         lane.extras = NO_EXTRAS
-
-    def _mode_change(self, stage: Stage) -> ModeChange | None:
-        """What Envoy need not ask about any more; told with the answer to headers, the one place where it listens."""
-        protocol = self._protocol
-        if protocol is None or stage.phase.part is not Part.HEADERS or not can_change(protocol):
-            return None
-        return fewer_phases(self.exchange, self._lanes, protocol)
 
     def _reply(self, link: Link, response: Response, stage: Stage) -> Steps[Immediate | Abort | None]:
         """Ends the exchange with a filter's response."""
@@ -492,7 +497,3 @@ class ExchangeMachine:
         protocol = self._protocol
         if protocol is not None and protocol.request_body is protocol.response_body is BodyMode.NONE:
             self.over = self.over or self.exchange._events is None  # a recorder wants to see the whole of it
-
-
-def _drop(_: Output) -> None:
-    """Where answers go when the exchange is over."""

@@ -17,12 +17,27 @@ if TYPE_CHECKING:
     from extproc.messages import Protocol
     from extproc.phases import Direction
 
-__all__ = ["can_change", "fewer_phases", "wants"]
+__all__ = ["PERHAPS_A_PART", "fewer_phases", "not_sent", "wants"]
 
 _RESPONSE = (Phase.RESPONSE_HEADERS, Phase.RESPONSE_BODY, Phase.RESPONSE_TRAILERS)
 
 
-def can_change(protocol: Protocol) -> bool:
+PERHAPS_A_PART = (
+    "this may be only a part of the body, and Envoy lets the rest of it pass: set the body mode to BUFFERED or "
+    "FULL_DUPLEX_STREAMED in Envoy's ext_proc filter (in BUFFERED_PARTIAL, what has trailers needs a content-length)"
+)
+"""Why a filter that wants a body whole fails where it comes BUFFERED_PARTIAL."""
+
+
+def not_sent(direction: Direction, mode: BodyMode) -> str:
+    """Why a filter that wants a body fails where it does not come."""
+    return (
+        f"the body comes {mode.name}, and a filter needs it: set {direction.value}_body_mode to BUFFERED in Envoy's "
+        "ext_proc filter (extproc envoy config writes it)"
+    )
+
+
+def _can_change(protocol: Protocol) -> bool:
     """Whether Envoy listens to ``mode_override`` at all, given how it sends bodies (and its configuration)."""
     flows = (FLOWS[protocol.request_body], FLOWS[protocol.response_body])
     return not (protocol.send_body_without_waiting or any(flow.carried for flow in flows))
@@ -36,8 +51,13 @@ def wants(exchange: Exchange, lanes: Mapping[Direction, Lane], phase: Phase) -> 
     return any(step.link.index not in off for step in exchange._chain.steps[phase])
 
 
-def fewer_phases(exchange: Exchange, lanes: Mapping[Direction, Lane], protocol: Protocol) -> ModeChange | None:
-    """What Envoy may leave out from now on; None: nothing beyond what its configuration leaves out."""
+def fewer_phases(exchange: Exchange, lanes: Mapping[Direction, Lane], protocol: Protocol | None) -> ModeChange | None:
+    """What Envoy may leave out from now on, told with the answer to headers, the one place where it listens.
+
+    None: nothing beyond what its configuration leaves out; or it does not listen.
+    """
+    if protocol is None or not _can_change(protocol):
+        return None
     request_body = wants(exchange, lanes, Phase.REQUEST_BODY)
     response_body = wants(exchange, lanes, Phase.RESPONSE_BODY)
     asks_for = exchange._chain.needs.asks_for

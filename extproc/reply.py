@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from extproc.answers import cut, immediate, immediate_headers
 from extproc.body import BodyPipeline
 from extproc.content import has_no_content
-from extproc.driving import wait
+from extproc.driving import settled, wait
 from extproc.errors import HookError
 from extproc.hooks import failed, run
 from extproc.lane import Stage
@@ -109,9 +109,8 @@ class _WayBack:
     def body(self) -> Steps[Verdict]:
         """The body is here, whole."""
         response = self.response
-        verdict = yield from self.pipeline.push(
-            self._stage.in_phase(Phase.RESPONSE_BODY), response._body or b"", end=True
-        )
+        stage = self._stage.in_phase(Phase.RESPONSE_BODY)
+        verdict = yield from settled(self.pipeline.push(stage, response._body or b"", end=True))
         response._body = self.pipeline.take()
         return verdict
 
@@ -152,7 +151,7 @@ class _WayBack:
             return Abort("INTERNAL", f"extproc.{self._link.name}.error")
 
     def _pass_on(self, stage: Stage, chunk: bytes, *, end: bool) -> Steps[Abort | None]:
-        verdict = yield from self.pipeline.push(stage, chunk, end=end)
+        verdict = yield from settled(self.pipeline.push(stage, chunk, end=end))
         if verdict is not None:
             return verdict if isinstance(verdict, Abort) else Abort("INTERNAL", verdict[1].details or "extproc.late")
         out = self.pipeline.take()

@@ -225,22 +225,21 @@ class Session:
             emit = partial(self._emit_watched, answers)
         try:
             steps = self._machine.begin(message, emit)
-            if steps is None:
-                self._done(message, size, answers)
-                return True
-            waited = next(steps)
+            waited = None if steps is None else next(steps)
         except StopIteration:
-            self._done(message, size, answers)
-            blocked = self._stream.writable() if message.body and not self.over else None
-            if blocked is None:
-                return True
-            self._wait(message.phase.direction, self._unblocked(blocked))
-            return False
+            steps = waited = None
         except Exception as error:  # noqa: BLE001 (whatever it is, the stream must not end cleanly)
             self._fail(size, error)
             return True
-        work = self._work(message, size, steps, waited, answers)
-        self._wait(message.phase.direction, work).current = (steps, size)
+        if steps is not None and waited is not None:
+            work = self._work(message, size, steps, waited, answers)
+            self._wait(message.phase.direction, work).current = (steps, size)
+            return False
+        self._done(message, size, answers)
+        blocked = self._stream.writable() if message.body and not self.over else None
+        if blocked is None:
+            return True
+        self._wait(message.phase.direction, self._unblocked(blocked))
         return False
 
     def _wait(self, direction: Direction, work: Coroutine[Any, Any, None]) -> _Lane:

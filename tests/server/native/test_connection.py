@@ -57,6 +57,36 @@ def test_messages_arrive_whole_however_they_are_cut(messages: list[bytes], draw:
     assert (heard.messages, heard.finished) == (messages, True)
 
 
+RUNS = st.lists(st.sampled_from(["full", "full", "full", "short", "another's", "ping"]), min_size=1, max_size=9)
+
+
+@given(RUNS, st.integers(1, SMALLEST_FRAME - 1), st.integers(0, 10 * SMALLEST_FRAME))
+def test_frames_that_are_taken_together_are_taken_as_one_by_one(run: list[str], short: int, cut: int) -> None:
+    """Envoy makes nearly all frames of a body full; what stands among them is somebody else's, or ends the run."""
+    sizes = {"full": SMALLEST_FRAME, "short": short}
+    content = message(bytes(range(251)) * (sum(sizes.get(kind, 0) for kind in run) // 251 + 1))
+    frames, at = [], 0
+    for kind in run:
+        piece = content[at : at + sizes.get(kind, 0)]
+        another = {"another's": frame(DATA, 0, 3, message(b"x" * (SMALLEST_FRAME - 5))), "ping": ping(bytes(8))}
+        frames.append(another.get(kind, frame(DATA, 0, 1, piece)))
+        at += len(piece)
+    frames.append(frame(DATA, 0, 1, content[at:]))
+    together, one_by_one = Peer(frame_bytes=1 << 20), Peer(frame_bytes=1 << 20)
+    calls = [(peer.call(1), peer.call(3)) for peer in (together, one_by_one)]
+    together.send(b"".join(frames)[:cut])
+    together.send(b"".join(frames)[cut:])
+    for each in frames:
+        one_by_one.send(each)
+    mine, theirs = ([heard.messages for heard in each] for each in calls)
+    assert mine == theirs == [[content[5:]], [b"x" * (SMALLEST_FRAME - 5)] * run.count("another's")]
+    windows = [
+        [(peer.connection.receive_window, stream.receive_window) for stream in peer.connection.streams.values()]
+        for peer in (together, one_by_one)
+    ]
+    assert windows[0] == windows[1]
+
+
 def test_a_message_in_tiny_pieces_is_held_in_few_objects() -> None:
     """Each object takes some 40 bytes on top: many times what the peer has sent."""
     peer = Peer()
