@@ -101,6 +101,7 @@ class Connection:
         frame_bytes: the largest payload that the peer takes.
         half_window: half of what the peer may send on all streams: it is told of what is owed once that is so much.
         half_stream_window: the same of one stream; a longer message may not fit into what is left of its window.
+        most_together: what a message may take whose frames are taken together, and so need no more window.
         whole_bytes: what a message in one frame, the first of its stream, may take at most.
         by_the_book: each frame goes to its handler: before SETTINGS, within a header block, and always where a message
             can be too long for us and yet fit into one frame.
@@ -147,6 +148,7 @@ class Connection:
         self.whole_bytes = min(limits.frame_bytes, limits.stream_window)
         self.half_stream_window = limits.stream_window >> 1
         self._any_frame_fits = max_message_bytes + MESSAGE_PREFIX_BYTES >= limits.frame_bytes
+        self.most_together = min(self.half_stream_window, max_message_bytes + MESSAGE_PREFIX_BYTES)
         self.by_the_book = True
         self._max_message_bytes = max_message_bytes
         self.blocks = HeaderBlocks(

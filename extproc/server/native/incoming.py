@@ -14,11 +14,12 @@ from extproc.server.native.frames import DATA, END_HEADERS, FRAME_HEADER_BYTES, 
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES
 from extproc.server.native.messages import read_prefix
 from extproc.server.native.opening import open_stream
-from extproc.server.native.received import more_data
+from extproc.server.native.together import more_data, whole_message
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
+    from extproc.server.native.streams import ServerStream
 
 __all__ = ["take_frames"]
 
@@ -62,24 +63,21 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
                 connection.last_id = stream_id
                 at = open_stream(connection, stream_id, call, opens, data, at)
                 continue
-        elif what == _CONTENT:  # one whole message
+        elif what == _CONTENT:  # one whole message, or the first frame of one
             stream = streams.get(stream_id)
-            if stream is not None and length >= MESSAGE_PREFIX_BYTES:
+            if stream is not None and length >= MESSAGE_PREFIX_BYTES and _is_quiet(stream):
                 compressed, size = read_prefix(data, start)
-                if (
-                    size == length - MESSAGE_PREFIX_BYTES
-                    and not (compressed or stream.heard or stream.prepaid)
-                    and stream.inbox is None
-                    and stream.due is None
-                    and length <= stream.receive_window
-                    and length <= connection.receive_window
-                ):
+                size += MESSAGE_PREFIX_BYTES
+                if size == length <= connection.receive_window and length <= stream.receive_window and not compressed:
                     stream.receive_window -= length
                     connection.receive_window -= length
-                    stream.unread += size
+                    stream.unread += length - MESSAGE_PREFIX_BYTES
                     stream.owed += MESSAGE_PREFIX_BYTES
                     connection.owed += MESSAGE_PREFIX_BYTES
                     stream.receiver.receive(bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
+                    continue
+                if size > length >= _LARGE and (over := whole_message(connection, stream, data, at, data[start:at])):
+                    at = over
                     continue
         elif what == _RESET and length == _CODE_BYTES and resets.get(stream_id):
             resets[stream_id] = False  # Envoy resets what we have reset, once
@@ -93,3 +91,8 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
         if length >= _LARGE and what >> 8 == DATA:
             at = more_data(connection, stream_id, data, at)
     return bytes(data[at:])
+
+
+def _is_quiet(stream: ServerStream) -> bool:
+    """Whether nothing is under way on it, so that a frame begins a message."""
+    return not (stream.over or stream.heard or stream.prepaid or stream.inbox is not None or stream.due is not None)

@@ -5,7 +5,6 @@ A handler takes the connection, the number of the stream, the flags and the payl
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, TypeAlias
 
 from extproc.server.native.blocks import on_continuation, on_headers, priority_fault
@@ -15,7 +14,6 @@ from extproc.server.native.frames import (
     CONTINUATION,
     DATA,
     END_STREAM,
-    FRAME_HEADER_BYTES,
     GOAWAY,
     HEADERS,
     PADDED,
@@ -25,13 +23,10 @@ from extproc.server.native.frames import (
     PUSH_PROMISE,
     RST_STREAM,
     SETTINGS,
-    SMALLEST_FRAME,
     WINDOW_UPDATE,
     ping,
-    read_header,
     unpadded,
 )
-from extproc.server.native.messages import Messages
 from extproc.server.native.windows import on_settings, on_window_update
 
 if TYPE_CHECKING:
@@ -41,14 +36,11 @@ if TYPE_CHECKING:
     from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
 
-__all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler", "more_data"]
+__all__ = ["ALWAYS", "BEGINNING", "WITHIN_BLOCK", "Handler"]
 
 Handler: TypeAlias = "Callable[[Connection, int, int, Payload], None]"
 
 _PING_BYTES = 8
-_FULL_BYTES = FRAME_HEADER_BYTES + SMALLEST_FRAME
-_read_full = struct.Struct(f">IBI{SMALLEST_FRAME}x").iter_unpack
-"""As `read_header`, of frames that are all full."""
 
 
 def _on_data(connection: Connection, stream_id: int, flags: int, payload: Payload) -> None:
@@ -91,50 +83,6 @@ def _rare_data(connection: Connection, stream: ServerStream, flags: int, payload
     stream.data(payload)
     if stream.id in connection.streams:
         stream.finish()
-
-
-def more_data(connection: Connection, stream_id: int, data: Payload, at: int) -> int:
-    """Takes the DATA frames that follow and hold more of a stream's message; returns where they end.
-
-    Most frames of a large message are such ones, and there is less to do for all of them than for DATA of any kind.
-    """
-    stream = connection.streams.get(stream_id)
-    if stream is None or stream.over or stream.heard or stream.due is not None:
-        return at
-    inbox = stream.inbox
-    if not isinstance(inbox, Messages):
-        return at
-    left = most = min(inbox.missing, stream.receive_window, connection.receive_window)
-    largest, end = connection.limits.frame_bytes, len(data)
-    pieces: list[Payload] = []
-    full = min(left // SMALLEST_FRAME, (end - at) // _FULL_BYTES)
-    if full > 1 and _are_full(data[at : at + full * _FULL_BYTES], stream_id, full):
-        stop = at + full * _FULL_BYTES
-        pieces = [data[start : start + SMALLEST_FRAME] for start in range(at + FRAME_HEADER_BYTES, stop, _FULL_BYTES)]
-        left -= full * SMALLEST_FRAME
-        at = stop
-    while end - at >= FRAME_HEADER_BYTES:
-        head, flags, other = read_header(data, at)
-        length, start = head >> 8, at + FRAME_HEADER_BYTES
-        if other != stream_id or flags or head & 0xFF != DATA or not 0 < length <= left:
-            break
-        if length > largest or start + length > end:
-            break
-        at = start + length
-        pieces.append(data[start:at])
-        left -= length
-    size = most - left
-    if size:
-        connection.receive_window -= size
-        stream.receive_window -= size
-        inbox.more(stream, pieces, size)
-    return at
-
-
-def _are_full(data: Payload, stream_id: int, count: int) -> bool:
-    """Whether it is so many DATA frames of the stream, of the size of which Envoy makes nearly all."""
-    headers = list(_read_full(data))
-    return headers.count((SMALLEST_FRAME << 8 | DATA, 0, stream_id)) == count
 
 
 def _data_on_closed(connection: Connection, stream_id: int, size: int) -> None:

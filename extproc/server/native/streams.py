@@ -331,9 +331,9 @@ def _in_frames(stream_id: int, data: bytes, body: bytes, largest: int) -> list[b
     view, full = memoryview(body), frame_header(DATA, 0, stream_id, largest)
     at, end = largest - len(data), len(body)
     parts: list[bytes | memoryview] = [full + data, view[:at]]
-    while end - at >= largest:
-        parts += full, view[at : at + largest]
-        at += largest
+    for start in range(at, end - largest + 1, largest):
+        at = start + largest
+        parts += full, view[start:at]
     if at < end:
         parts += frame_header(DATA, 0, stream_id, end - at), view[at:]
     return parts
