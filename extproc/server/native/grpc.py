@@ -106,8 +106,8 @@ class Call:
         malformed: why it is no request; empty: it is one.
         malformed_trailers: why it is no trailers either.
         open: the method that is called; None: there is none.
-        at_once: the same where the first message is here with it; None: the method has no such way, or the call has
-            more to be looked after than that.
+        at_once: the same where the first message is here with it; None: the method has no such way, or the call a
+            deadline.
         refusal: the gRPC status and message where there is none.
         plain: the answer where it is not even gRPC.
         timeout: seconds until the deadline.
@@ -152,7 +152,7 @@ def call_of(
     return Call(
         malformed_trailers=wrong_as_trailers,
         open=None if refusal[0] else method,
-        at_once=None if refusal[0] or timeout or length is not None else at_once.get(headers[b":path"]),
+        at_once=None if refusal[0] or timeout is not None else at_once.get(headers[b":path"]),
         refusal=refusal,
         timeout=timeout,
         length=length,

@@ -49,6 +49,7 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
             and end <= len(data)
             and size <= connection.whole_bytes
             and size <= connection.receive_window
+            and (call.length is None or call.length == size)
         ):
             answer = call.at_once(bytes(data[start:end]))
             if not isinstance(answer, bytes):

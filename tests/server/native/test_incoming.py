@@ -29,7 +29,15 @@ def block(**more: str) -> bytes:
     return encode([(name.encode(), value.encode()) for name, value in fields.items()])
 
 
-_BLOCKS = [block(), block(), block(), block(content_length="9"), block(grpc_timeout="1S"), block(te="nothing")]
+_BLOCKS = [
+    block(),
+    block(),
+    block(),
+    block(content_length="9"),
+    block(content_length="6"),
+    block(grpc_timeout="1S"),
+    block(te="nothing"),
+]
 
 
 class _Answers(Heard):
@@ -135,6 +143,8 @@ def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
         pytest.param(opening(3) + data(3, message(b"4"), end=True), id="an exchange of which the peer says the end"),
         pytest.param(opening(3) + data(5, message(b"4")), id="a message of another stream"),
         pytest.param(opening(3, b"4") + data(3, message(b"4")), id="one more message"),
+        pytest.param(opening(3, b"4", content_length="6"), id="an exchange of a known length"),
+        pytest.param(opening(3, b"4", content_length="7"), id="an exchange that is shorter than it says"),
         pytest.param(opening(3) + data(3, message(b"4" * 200)), id="a first message larger than the window"),
         pytest.param(opening(3) + frame(DATA, 0, 1 << 31 | 3, message(b"4")), id="a reserved bit"),
     ],
