@@ -64,13 +64,13 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, see:
     writer.close()
 
 
-async def _envoy(address: str) -> None:
+async def _envoy(address: str, chain: Chain) -> None:
     """Requests without and with bodies, the same ones again: its header table warms up."""
     async with Upstream(None) as upstream:
         options = EnvoyOptions(
             listen="127.0.0.1:0", admin="127.0.0.1:0", upstream=upstream.address, processors=(address,)
         )
-        async with RunningEnvoy(bootstrap(Chain([Tag(), Upper()]), options), concurrency=1) as envoy:
+        async with RunningEnvoy(bootstrap(chain, options), concurrency=1) as envoy:
             ingress = f"127.0.0.1:{envoy.port('ingress')}"
             bodies: list[list[bytes]] = [[], [b"hello"], [], [b"x" * 2000], []]
             for body in bodies:
@@ -78,7 +78,7 @@ async def _envoy(address: str) -> None:
                 await send(ingress, PlainRequest(method=method, target="/a?b=c", headers=[(b"x-a", b"b")], body=body))
 
 
-async def _grpcio(address: str) -> None:
+async def _grpcio(address: str, _: Chain) -> None:
     """Unary and streaming calls, a cancellation, a deadline, an error."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -101,9 +101,9 @@ async def _grpcio(address: str) -> None:
         watch.cancel()
 
 
-async def _record(name: str, client: Callable[[str], Awaitable[None]]) -> None:
-    async with NativeFront(Chain([Tag(), Upper()])) as front, tapped(front.addresses[0]) as (address, said):
-        await client(address)
+async def _record(name: str, client: Callable[[str, Chain], Awaitable[None]], chain: Chain) -> None:
+    async with NativeFront(chain) as front, tapped(front.addresses[0]) as (address, said):
+        await client(address, chain)
     pieces = max(said, key=lambda pieces: sum(map(len, pieces)))
     SESSIONS.mkdir(exist_ok=True)
     text = json.dumps([base64.b64encode(piece).decode() for piece in pieces], indent=0)
@@ -112,8 +112,10 @@ async def _record(name: str, client: Callable[[str], Awaitable[None]]) -> None:
 
 async def main() -> None:
     """Records them all."""
-    await _record("envoy", _envoy)
-    await _record("grpcio", _grpcio)
+    bodies = Chain([Tag(), Upper()])
+    await _record("envoy", _envoy, bodies)
+    await _record("envoy-headers", _envoy, Chain([Tag()]))
+    await _record("grpcio", _grpcio, bodies)
 
 
 if __name__ == "__main__":

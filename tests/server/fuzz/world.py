@@ -15,7 +15,8 @@ from tests.server.raw.frames import Code
 from tests.server.raw.requests import PROCESS_PATH
 from tests.server.raw.serving import Tag, Upper
 
-_CHAIN = Chain([Tag(), Upper()])
+_CHAINS = (Chain([Tag(), Upper()]), Chain([Tag()]))
+"""The second can be answered at once."""
 _MAX_MESSAGE_BYTES = 100_000
 _FATAL = {f"connection_error.{code.name}" for code in Code}
 
@@ -23,9 +24,9 @@ _FATAL = {f"connection_error.{code.name}" for code in Code}
 class World:
     """A host without a socket, a clock that stands still, and what a connection serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, chain: Chain) -> None:
         self.counters: Counter[str] = Counter()
-        self.service = Service(_CHAIN)
+        self.service = Service(chain)
         health = Health()
         health.set("", Status.SERVING)
         path, at_once = PROCESS_PATH.encode(), self.service.at_once
@@ -68,8 +69,12 @@ class World:
 
 
 async def check_conversation(said: list[bytes]) -> None:
-    """The server takes all that, answers as it should, and keeps nothing."""
-    world = World()
+    """The server takes all that, answers as it should, and keeps nothing, whatever its chain."""
+    for chain in _CHAINS:
+        await _check_in(World(chain), said)
+
+
+async def _check_in(world: World, said: list[bytes]) -> None:
     answer = await world.converse(said)
     check_legal(taken_apart(answer))
     check_windows(heard=said, answered=taken_apart(answer))
