@@ -101,7 +101,7 @@ def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:
     extras = lane.extras
     if extras.metadata or extras.typed:
         made[0] = Piece(phase, made[0].body, made[0].end_of_stream, extras.metadata, extras.typed)
-        lane.extras = extras.without_metadata()
+        lane.extras = NO_EXTRAS  # no route is chosen any more when pieces go out
     return made
 
 

@@ -45,10 +45,6 @@ class Extras:
         """These, and the route cache is cleared."""
         return _CLEARING if self is NO_EXTRAS else replace(self, clear_route_cache=True)
 
-    def without_metadata(self) -> Extras:
-        """These, once the metadata has gone out."""
-        return _CLEARING if self.clear_route_cache else NO_EXTRAS
-
 
 NO_EXTRAS = Extras()
 """Always this very object where nothing was asked for."""

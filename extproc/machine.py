@@ -151,10 +151,7 @@ class ExchangeMachine:
             return self._begin_headers(message, lane)
         if phase.part is Part.BODY:
             later = self._on_body(message, lane, unseen=last is None)
-            if later is not None:
-                return self._pending(later, lane)
-            lane.pending = lane.held is not None
-            return None
+            return None if later is None else self._pending(later, lane)
         return self._pending(self._on_trailers(message, lane, unseen=last is None), lane)
 
     def _pending(self, steps: Steps[None], lane: Lane) -> Steps[None]:

@@ -242,6 +242,20 @@ def test_the_route_can_be_chosen_again_until_the_request_is_on_its_way(phase: Ph
         assert getattr(answer, "details", None) or answer.reason == "extproc.acting.error"
 
 
+def emits(exchange: Exchange) -> None:
+    exchange.metadata.emit("ours", {"a": 1})
+
+
+def clears(exchange: Exchange) -> None:
+    exchange.clear_route_cache()
+
+
+@pytest.mark.parametrize("hooks", [(emits, clears), (clears, emits)], ids=["metadata first", "route first"])
+def test_metadata_and_a_new_choice_of_the_route_go_out_together(hooks: tuple[Do, Do]) -> None:
+    _, [answer] = go(emitting(lambda x: [hook(x) for hook in hooks] and None), request())
+    assert (answer.metadata, answer.clear_route_cache) == ({"ours": {"a": 1}}, True)
+
+
 GONE: dict[str, tuple[dict[str, Any], BodyMode, list[Message]]] = {
     "a body that has ended in trailers": (
         {"on_request_body": lambda x: x.clear_route_cache()},

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from extproc import Chain, Exchange, PhaseError, Response, Use
+from extproc import Chain, Exchange, Phase, PhaseError, Response, Use
+from extproc.driving import drive
 from extproc.machine import ExchangeMachine
-from extproc.messages import HeaderEdit, Message
+from extproc.messages import Continue, HeaderEdit, Immediate, Message, Protocol
+from extproc.phases import BodyMode
 from tests.acting import Do, acting, with_every_hook
-from tests.envoy_side import converse, go, request, response
+from tests.envoy_side import body, converse, go, request, response
 from tests.jumping_loop import LoopClock, run
 
 
@@ -170,3 +172,28 @@ def test_what_still_runs_at_the_end_is_cancelled(messages: list[Message]) -> Non
     run(scene())
     assert [task.cancelled() for task in begun] == [True]
     assert len(late) == 1
+
+
+def test_a_piece_that_waited_goes_nowhere_once_the_other_direction_has_ended_the_exchange() -> None:
+    async def scene() -> list[Any]:
+        ready = asyncio.Event()
+
+        async def wait(exchange: Exchange, chunk: bytes) -> None:
+            await ready.wait()
+
+        chain = Chain([acting(on_request_chunk=wait, on_response_headers=lambda x: Response(503))])
+        machine = ExchangeMachine(chain, "x-1", clock=LoopClock())
+        said: list[Any] = []
+
+        async def say(message: Message) -> None:
+            await drive(machine.process(message, said.append))
+
+        await say(request(end=False, protocol=Protocol(BodyMode.STREAMED, BodyMode.NONE)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(say(body(Phase.REQUEST_BODY, b"piece", end=False)))
+            await asyncio.sleep(0.001)
+            await say(response())
+            ready.set()
+        return said
+
+    assert [type(answer) for answer in run(scene())] == [Continue, Immediate]

@@ -10,7 +10,8 @@ import pytest
 
 from extproc import Chain, Exchange, Phase, Response, Use
 from extproc.answers import UNCHANGED
-from extproc.messages import Continue, HeaderEdit, Immediate
+from extproc.messages import Continue, HeaderEdit, Immediate, Protocol
+from extproc.phases import BodyMode
 from tests.acting import Do, acting, acting_in
 from tests.envoy_side import body, go, request, response, trailers
 
@@ -203,6 +204,21 @@ def test_what_a_filter_did_in_an_earlier_hook_stays_when_it_fails_later() -> Non
 
 def edit_headers(exchange: Exchange) -> None:
     exchange.request.headers["x-early"] = "1"
+
+
+@pytest.mark.parametrize("trace", [True, False])
+def test_a_filter_that_has_changed_a_piece_of_a_body_cannot_be_left_out_any_more(trace: bool) -> None:
+    def change_then_fail(exchange: Exchange, chunk: bytes) -> bytes:
+        if exchange.state.setdefault("pieces", 0):
+            raise LookupError
+        exchange.state["pieces"] += 1
+        return b"#"
+
+    chain = Chain([Use(acting(on_request_chunk=change_then_fail), name="half", on_error="skip")])
+    headers = request(end=False, protocol=Protocol(BodyMode.STREAMED, BodyMode.NONE))
+    pieces = [body(Phase.REQUEST_BODY, b"piece", end=False)] * 2
+    _, answers = go(chain, headers, *pieces, trace=trace)
+    assert answers[1:] == [Continue(Phase.REQUEST_BODY, body=b"#"), Immediate(500, details="extproc.half.error")]
 
 
 def test_a_filter_after_the_one_that_was_skipped_sees_what_was_there_before_it() -> None:

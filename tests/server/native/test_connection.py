@@ -87,6 +87,38 @@ def test_frames_that_are_taken_together_are_taken_as_one_by_one(run: list[str], 
     assert windows[0] == windows[1]
 
 
+LARGE = message(b"x" * 20_000)
+FRAMES: dict[str, list[bytes]] = {
+    "compressed": [b"\x01" + LARGE[1:9000], LARGE[9000:]],
+    "all but its last byte": [LARGE[:9000], LARGE[9000:-1], LARGE[-1:]],
+    "more than it is": [LARGE[:9000], LARGE[9000:] + message(b"y")],
+    "larger than the window": [message(b"x" * 50_000)[at : at + 9000] for at in range(0, 50_005, 9000)],
+    "longer than may be": [message(b"x" * 61_000)[at : at + 9000] for at in range(0, 61_005, 9000)],
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_a_message_in_several_frames_is_taken_as_one_by_one(case: str) -> None:
+    """But that its window may be given back in one piece."""
+    together, one_by_one = (Peer(stream_window=44_000, max_message_bytes=60_000) for _ in range(2))
+    calls = [peer.call(1) for peer in (together, one_by_one)]
+    frames = [frame(DATA, 0, 1, piece) for piece in FRAMES[case]]
+    said = [together.send(*frames), [answer for each in frames for answer in one_by_one.send(each)]]
+    other_than_windows = [[answer for answer in each if answer[0] != WINDOW_UPDATE] for each in said]
+    assert other_than_windows[0] == other_than_windows[1]
+    assert calls[0].messages == calls[1].messages
+    assert together.counters == one_by_one.counters
+
+
+def test_nobody_hears_of_a_message_on_a_stream_that_has_been_ended() -> None:
+    peer = Peer(client={Setting.INITIAL_WINDOW_SIZE: 0})
+    heard = peer.call(1, b"x")
+    heard.stream.send(b"y")
+    heard.stream.end("OK", "")
+    peer.send(data(1, message(b"z")))
+    assert heard.messages == [b"x"]
+
+
 def test_a_message_in_tiny_pieces_is_held_in_few_objects() -> None:
     """Each object takes some 40 bytes on top: many times what the peer has sent."""
     peer = Peer()

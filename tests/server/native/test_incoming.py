@@ -12,11 +12,14 @@ from extproc.server.native.frames import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    GOAWAY,
     HEADERS,
+    PADDED,
     RST_STREAM,
     Setting,
     frame,
     rst_stream,
+    settings,
 )
 from extproc.server.native.grpc import Open
 from extproc.server.native.headers import encode
@@ -143,8 +146,14 @@ def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
         pytest.param(opening(3) + data(3, message(b"4"), end=True), id="an exchange of which the peer says the end"),
         pytest.param(opening(3) + data(5, message(b"4")), id="a message of another stream"),
         pytest.param(opening(3, b"4") + data(3, message(b"4")), id="one more message"),
-        pytest.param(opening(3, b"4", content_length="6"), id="an exchange of a known length"),
-        pytest.param(opening(3, b"4", content_length="7"), id="an exchange that is shorter than it says"),
+        pytest.param(
+            opening(3, b"4", content_length="6") + opening(5, b"4", content_length="6"), id="a length that fits"
+        ),
+        pytest.param(
+            opening(3, b"4x", content_length="7") + opening(5, b"4", content_length="7"), id="a length that does not"
+        ),
+        pytest.param(opening(3) + frame(DATA, PADDED, 3, message(b"4")), id="a first message with padding"),
+        pytest.param(settings({Setting.HEADER_TABLE_SIZE: 0}) + opening(3, b"4"), id="a table that shrinks"),
         pytest.param(opening(3) + data(3, message(b"4" * 200)), id="a first message larger than the window"),
         pytest.param(opening(3) + frame(DATA, 0, 1 << 31 | 3, message(b"4")), id="a reserved bit"),
     ],
@@ -203,6 +212,15 @@ def test_what_usually_comes_may_not_come_within_a_header_block(interruption: Cal
     begun = frame(HEADERS, 0, 5, peer.headers(5)[9:])
     peer.send(begun, interruption(peer))
     assert peer.counters == {"connection_error.PROTOCOL_ERROR": 1}
+
+
+def test_nor_is_one_that_could_be_answered_at_once() -> None:
+    peer = Peer(at_once=_at_once)
+    peer.send(opening(1, b"4"))
+    peer.connection.receive_window = 80
+    peer.send(opening(3, b"4" * 70))
+    assert [kind for kind, *_ in peer.send(opening(5, b"4"))] == [GOAWAY]
+    assert peer.counters == {"connection_error.FLOW_CONTROL_ERROR": 1}
 
 
 def test_no_message_is_taken_for_which_the_connections_window_has_no_room() -> None:
