@@ -97,13 +97,18 @@ FRAMES: dict[str, list[bytes]] = {
 }
 
 
+@pytest.mark.parametrize("later", [0, 1])
 @pytest.mark.parametrize("case", FRAMES)
-def test_a_message_in_several_frames_is_taken_as_one_by_one(case: str) -> None:
+def test_a_message_in_several_frames_is_taken_as_one_by_one(case: str, later: int) -> None:
     """But that its window may be given back in one piece."""
     together, one_by_one = (Peer(stream_window=44_000, max_message_bytes=60_000) for _ in range(2))
     calls = [peer.call(1) for peer in (together, one_by_one)]
     frames = [frame(DATA, 0, 1, piece) for piece in FRAMES[case]]
-    said = [together.send(*frames), [answer for each in frames for answer in one_by_one.send(each)]]
+    now = len(frames) - later
+    said = [
+        [*together.send(*frames[:now]), *together.send(*frames[now:])],
+        [answer for each in frames for answer in one_by_one.send(each)],
+    ]
     other_than_windows = [[answer for answer in each if answer[0] != WINDOW_UPDATE] for each in said]
     assert other_than_windows[0] == other_than_windows[1]
     assert calls[0].messages == calls[1].messages
