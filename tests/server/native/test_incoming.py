@@ -146,12 +146,9 @@ def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
         pytest.param(opening(3) + data(3, message(b"4"), end=True), id="an exchange of which the peer says the end"),
         pytest.param(opening(3) + data(5, message(b"4")), id="a message of another stream"),
         pytest.param(opening(3, b"4") + data(3, message(b"4")), id="one more message"),
-        pytest.param(
-            opening(3, b"4", content_length="6") + opening(5, b"4", content_length="6"), id="a length that fits"
-        ),
-        pytest.param(
-            opening(3, b"4x", content_length="7") + opening(5, b"4", content_length="7"), id="a length that does not"
-        ),
+        pytest.param(opening(3, b"4", content_length="6") + opening(5, b"4", content_length="6"), id="its length"),
+        pytest.param(opening(3, b"44", content_length="7") + opening(5, b"4", content_length="7"), id="less than that"),
+        pytest.param(opening(3, b"4", content_length="6") + opening(5, b"44", content_length="6"), id="more than that"),
         pytest.param(opening(3) + frame(DATA, PADDED, 3, message(b"4")), id="a first message with padding"),
         pytest.param(settings({Setting.HEADER_TABLE_SIZE: 0}) + opening(3, b"4"), id="a table that shrinks"),
         pytest.param(opening(3) + data(3, message(b"4" * 200)), id="a first message larger than the window"),
