@@ -92,8 +92,7 @@ class BodyPipeline:
         off = self._exchange._off
         for valve in self._valves:
             if valve.step.link.index in off and valve.intact:
-                data = self._release(valve, data)
-                valve.out = b""
+                data = valve.out = self._release(valve, data)
                 continue
             if valve.step.chunked:
                 verdict = yield from self._flow(stage, valve, data, end=end)

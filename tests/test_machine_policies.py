@@ -221,6 +221,19 @@ def test_a_filter_that_has_changed_a_piece_of_a_body_cannot_be_left_out_any_more
     assert answers[1:] == [Continue(Phase.REQUEST_BODY, body=b"#"), Immediate(500, details="extproc.half.error")]
 
 
+def test_what_a_filter_held_back_cannot_be_lost_when_it_is_left_out_for_a_failure_elsewhere() -> None:
+    """It holds the body, fails in the response, and then trailers end what nobody may go on without."""
+    holder = acting(on_request_body=lambda x: None, on_response_headers=fail)
+    messages = [
+        request(end=False, protocol=Protocol(BodyMode.STREAMED, BodyMode.NONE)),
+        body(Phase.REQUEST_BODY, b"piece", end=False),
+        response(end=False),
+        trailers(Phase.REQUEST_TRAILERS),
+    ]
+    _, answers = go(Chain([Use(holder, name="holder", on_error="skip")]), *messages)
+    assert answers[-1] == Immediate(500, details="extproc.holder.error")
+
+
 def test_a_filter_after_the_one_that_was_skipped_sees_what_was_there_before_it() -> None:
     seen: list[Any] = []
 
