@@ -71,22 +71,24 @@ class BodyPipeline:
         only = self._only
         if only is None or end or not data or only.step.link.index in self._exchange._off:
             return self._push(stage, data, end=end)
-        result = run_chunk(self._exchange, stage, only.step, data, intact=only.intact)  # as nearly always
-        if not isinstance(result, bytes):
-            return self._only_waits(only, data, result)
-        only.intact = only.intact and result == data
-        self._out.append(result)
+        outcome = run_chunk(self._exchange, stage, only.step, data, intact=only.intact)
+        if not isinstance(outcome, bytes):
+            return self._only_later(data, outcome)
+        self._only_gave(data, outcome)  # as nearly always
         return None
 
-    def _only_waits(
-        self, only: _Valve, data: bytes, outcome: Verdict | bytes | Steps[Verdict | bytes]
-    ) -> Steps[Verdict]:
+    def _only_later(self, data: bytes, outcome: Verdict | bytes | Steps[Verdict | bytes]) -> Steps[Verdict]:
         result = yield from settled(outcome)
         if not isinstance(result, bytes):
             return result
-        only.intact = only.intact and result == data
-        self._out.append(result)
+        self._only_gave(data, result)
         return None
+
+    def _only_gave(self, data: bytes, result: bytes) -> None:
+        """The only filter that takes the body in pieces has made this of one."""
+        if self._only is not None:
+            self._only.intact = self._only.intact and result == data
+        self._out.append(result)
 
     def _push(self, stage: Stage, data: bytes, *, end: bool) -> Steps[Verdict]:
         off = self._exchange._off

@@ -20,7 +20,7 @@ from extproc.trace import Event
 if TYPE_CHECKING:
     from extproc.exchange import Exchange
 
-__all__ = ["Steps", "drive", "go_on", "settled", "wait"]
+__all__ = ["Steps", "drive", "failing", "go_on", "settled", "wait"]
 
 _CLEANUP_SECONDS = 0.1
 """What a hook that is cancelled has left to clean up; less than Envoy waits longer than the chain."""
@@ -63,6 +63,12 @@ def settled(outcome: _T | Steps[_T]) -> Steps[_T]:
     if isinstance(outcome, Generator):
         return (yield from cast("Steps[_T]", outcome))
     return outcome
+
+
+def failing(error: BaseException) -> Steps[Any]:
+    """Steps of something that has failed already."""
+    yield from ()
+    raise error
 
 
 def wait(exchange: Exchange, awaitable: Awaitable[_T], seconds: float | None) -> Steps[_T]:

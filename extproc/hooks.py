@@ -9,7 +9,7 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from extproc.driving import wait
+from extproc.driving import failing, wait
 from extproc.errors import BudgetError, HookError, PhaseError
 from extproc.http import Response
 from extproc.messages import Abort, MoreTime
@@ -175,7 +175,7 @@ def run_chunk(
             return chunk if result is None else result
         coming = _settled_chunk(exchange, stage, step.link, result)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (the filter's policy decides)
-        coming = _failing(error)
+        coming = failing(error)
     return _chunk(exchange, stage, step.link, chunk, coming, (sealed, body, marks, extras), intact=intact)
 
 
@@ -267,11 +267,6 @@ def _settled_chunk(exchange: Exchange, stage: Stage, link: Link, result: Any) ->
     if result is None or isinstance(result, bytes):
         return result
     raise HookError(f"returned {type(result).__name__}: a chunk hook returns bytes, a Response or None")
-
-
-def _failing(error: BaseException) -> Steps[Response | bytes | None]:
-    yield from ()
-    raise error
 
 
 def _awaited(exchange: Exchange, link: Link, awaitable: Any) -> Steps[Any]:

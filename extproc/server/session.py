@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from extproc.at_once import answer_at_once, can_answer_at_once
 from extproc.budget import Budget
 from extproc.clock import SystemClock
-from extproc.driving import go_on
+from extproc.driving import failing, go_on
 from extproc.errors import PeerError
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
@@ -123,7 +123,7 @@ class Service:
             answer = answer_at_once(self.chain, self.terms, exchange_id, said, len(data))
         except Exception as error:  # noqa: BLE001 (whatever it is, the stream must not end cleanly)
             answer = ExchangeMachine(self.chain, exchange_id, self.terms)
-            answer.begun = _failing(error)
+            answer.begun = failing(error)
         if answer is None:
             return None
         self.exchanges += 1
@@ -417,11 +417,6 @@ class _Lane:
     def __init__(self) -> None:
         self.current: tuple[Steps[None], int] | None = None
         self.queue: deque[tuple[Message, int]] = deque()
-
-
-def _failing(error: Exception) -> Steps[None]:
-    yield from ()
-    raise error
 
 
 def _exchange_ids() -> Iterator[str]:
