@@ -96,7 +96,7 @@ class Headers(MutableMapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Each occurrence on its own; an empty list when there is none."""
-        values = self._values or self._index()
+        values = self._values or self._index()  # from here on as in `get_raw`: this is the hot path
         value = values.get(_readable(name))
         if value is None:
             return []
@@ -218,7 +218,7 @@ class Headers(MutableMapping[str, str]):
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
         values, was, items = self._values or self._index(), self._was, self._items
-        if not self._owned:
+        if not self._owned:  # as in `_own`: this is the hot path
             self._owned, self._items = True, (items := items.copy())
         self._at_most += len(key) + len(raw)
         had = values.get(key)

@@ -170,8 +170,7 @@ def run_chunk(
     try:
         result = step.hook(exchange, chunk)
         if (result is None or isinstance(result, bytes)) and exchange._events is None:
-            headers._sealed, side._body = sealed, body
-            side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
+            _after_chunk(stage, sealed, body)
             return chunk if result is None else result
         coming = _settled_chunk(exchange, stage, step.link, result)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (the filter's policy decides)
@@ -201,8 +200,7 @@ def _chunk(  # noqa: PLR0917 (in the order in which they come to be)
         verdict = failed(exchange, stage, link, error, final=not intact)
         return chunk if verdict is None else verdict
     finally:
-        side._headers._sealed, side._body = sealed, body
-        side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
+        _after_chunk(stage, sealed, body)
     if isinstance(result, Response):
         _trace(exchange, stage, (), result)
         return link, result
@@ -210,6 +208,13 @@ def _chunk(  # noqa: PLR0917 (in the order in which they come to be)
     if exchange._events is not None:
         _trace(exchange, stage, changes([], [], chunk, out), None)
     return out
+
+
+def _after_chunk(stage: Stage, sealed: str, body: bytes | None) -> None:
+    """What other hooks find again once one has had its piece."""
+    side = stage.side
+    side._headers._sealed, side._body = sealed, body
+    side._body_sealed = "" if stage.rule.body or stage.rule.replace else _IN_PIECES
 
 
 _IN_PIECES = "a hook that takes the body in pieces cannot, for it may have left already; edit it in on_*_headers"

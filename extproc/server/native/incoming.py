@@ -71,10 +71,7 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
                 if size == length <= connection.receive_window and length <= stream.receive_window and not compressed:
                     stream.receive_window -= length
                     connection.receive_window -= length
-                    stream.unread += length - MESSAGE_PREFIX_BYTES
-                    stream.owed += MESSAGE_PREFIX_BYTES
-                    connection.owed += MESSAGE_PREFIX_BYTES
-                    stream.receiver.receive(bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
+                    stream.message(bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
                     continue
                 if size > length >= _LARGE and (over := whole_message(connection, stream, data, at, data[start:at])):
                     at = over

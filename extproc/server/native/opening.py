@@ -56,9 +56,7 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
                 opens = answer or opens
             elif _answer(connection, stream_id, answer, flags):
                 connection.receive_window -= size
-                connection.owed += size
-                if connection.owed >= connection.half_window:
-                    connection.repay()
+                connection.owe(size)
                 return end
             else:
                 opens = partial(_Late, answer=answer)
