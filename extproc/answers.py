@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from extproc.lane import Lane, Stage
     from extproc.messages import ModeChange, RawHeaders
 
-__all__ = ["UNCHANGED", "cut", "going_on", "immediate", "immediate_headers", "pieces", "without_length"]
+__all__ = [
+    "LARGEST_PIECE",
+    "UNCHANGED",
+    "cut",
+    "going_on",
+    "immediate",
+    "immediate_headers",
+    "pieces",
+    "without_length",
+]
 
 UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
@@ -27,7 +36,7 @@ UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 _ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
 _LONGEST_KEPT = 512
 """Bytes of values in an answer that is remembered."""
-_LARGEST_PIECE = 64 * 1024
+LARGEST_PIECE = 64 * 1024
 """What Envoy recommends at most for a message."""
 _PIECE = 62 * 1024
 
@@ -107,7 +116,7 @@ def pieces(lane: Lane, phase: Phase, body: bytes, *, end: bool) -> list[Piece]:
 
 def cut(body: bytes) -> list[bytes]:
     """A body in pieces of a size that Envoy takes; at least one."""
-    return [body] if len(body) <= _LARGEST_PIECE else [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
+    return [body] if len(body) <= LARGEST_PIECE else [body[at : at + _PIECE] for at in range(0, len(body), _PIECE)]
 
 
 def immediate_headers(response: Request | Response) -> RawHeaders:

@@ -36,6 +36,7 @@ class BodyPipeline:
 
     Attributes:
         ended: all of it has been pushed in.
+        in_pieces: all filters that want it take it so.
     """
 
     def __init__(self, exchange: Exchange, steps: list[Step], budget: Callable[[], Budget]) -> None:
@@ -50,7 +51,7 @@ class BodyPipeline:
         self._exchange = exchange
         self._valves = [_Valve(step) for step in steps]
         self._budget = budget
-        self._only = self._valves[0] if len(steps) == 1 and steps[0].chunked else None
+        self.in_pieces = all(step.chunked for step in steps)
         self._fed = False  # some of the body has come
         self._out: list[bytes] = []
 
@@ -62,38 +63,54 @@ class BodyPipeline:
     @property
     def keeps(self) -> bool:
         """Whether the body is kept, for later hooks to read: one that only flows by is not."""
-        return any(not valve.step.chunked for valve in self._valves)
+        return not self.in_pieces
 
     def push(self, stage: Stage, data: bytes, *, end: bool) -> Verdict | Steps[Verdict]:
         """Takes a piece of the body, of any size, or the last of it: right here, where that goes without waiting."""
         self.ended = end
+        if data and self.in_pieces and not end:  # as nearly always
+            return self.put(self.pass_on(stage, data))
         self._fed = self._fed or bool(data)
-        only = self._only
-        if only is None or end or not data or only.step.link.index in self._exchange._off:
-            return self._push(stage, data, end=end)
-        outcome = run_chunk(self._exchange, stage, only.step, data, intact=only.intact)
-        if not isinstance(outcome, bytes):
-            return self._only_later(data, outcome)
-        self._only_gave(data, outcome)  # as nearly always
-        return None
+        return self._push(stage, self._valves, data, end=end)
 
-    def _only_later(self, data: bytes, outcome: Verdict | bytes | Steps[Verdict | bytes]) -> Steps[Verdict]:
+    def pass_on(self, stage: Stage, piece: bytes) -> bytes | Steps[Verdict]:
+        """Gives a piece, neither empty nor the last, to filters that all take pieces: what comes out is to be `put`."""
+        self._fed = True
+        exchange = self._exchange
+        for number, valve in enumerate(self._valves):
+            step = valve.step
+            if step.link.index in exchange._off:
+                continue
+            outcome = run_chunk(exchange, stage, step, piece, intact=valve.intact)
+            if not isinstance(outcome, bytes):
+                return self._pass_on_later(stage, number, piece, outcome)
+            valve.intact = valve.intact and outcome == piece
+            piece = outcome
+            if not piece:
+                break
+        return piece
+
+    def _pass_on_later(
+        self, stage: Stage, number: int, piece: bytes, outcome: Verdict | bytes | Steps[Verdict | bytes]
+    ) -> Steps[Verdict]:
         result = yield from settled(outcome)
         if not isinstance(result, bytes):
             return result
-        self._only_gave(data, result)
+        valve = self._valves[number]
+        valve.intact = valve.intact and result == piece
+        return (yield from self._push(stage, self._valves[number + 1 :], result, end=False))
+
+    def put(self, outcome: bytes | Steps[Verdict]) -> Steps[Verdict] | None:
+        """Keeps what has come out, for `take`; what has to wait does so by itself."""
+        if not isinstance(outcome, bytes):
+            return outcome
+        self._out.append(outcome)
         return None
 
-    def _only_gave(self, data: bytes, result: bytes) -> None:
-        """The only filter that takes the body in pieces has made this of one."""
-        if self._only is not None:
-            self._only.intact = self._only.intact and result == data
-        self._out.append(result)
-
-    def _push(self, stage: Stage, data: bytes, *, end: bool) -> Steps[Verdict]:
+    def _push(self, stage: Stage, valves: list[_Valve], data: bytes, *, end: bool) -> Steps[Verdict]:
         off = self._exchange._off
-        for valve in self._valves:
-            if valve.step.link.index in off and valve.intact:
+        for valve in valves:
+            if valve.step.link.index in off:
                 data = valve.out = self._release(valve, data)
                 continue
             if valve.step.chunked:

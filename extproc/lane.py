@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from extproc.body import BodyPipeline
     from extproc.chain import Link
+    from extproc.flowing import Flowing
     from extproc.headers import Headers
     from extproc.http import Request, Response
     from extproc.messages import Namespaced, Output, RawHeaders, Typed
@@ -65,6 +66,7 @@ class Lane:
         extras: what goes out with the next answer, beside edits.
         pipeline: the filters that want the body which is under way.
         unwanted: the filters that have said they do not want it, by index.
+        flowing: the same body, while the next piece of it can be answered in one go.
         held: the headers whose answer waits for the body.
         replaced: the answer to the headers brought another body: what comes of the old one is dropped.
         extended: Envoy has been asked for more time for the current message.
@@ -80,6 +82,7 @@ class Lane:
     link: Link | None = None
     extras = NO_EXTRAS
     pipeline: BodyPipeline | None = None
+    flowing: Flowing | None = None
     unwanted: frozenset[int] = frozenset()
     held: Stage | None = None
     replaced = False
@@ -87,7 +90,7 @@ class Lane:
 
     def close(self) -> None:
         """The exchange is over: lets go of what leads back here, or circles would be left to the garbage collector."""
-        self.emit, self.pipeline, self.held = _drop, None, None
+        self.emit, self.pipeline, self.flowing, self.held = _drop, None, None, None
 
 
 def _drop(_: Output) -> None:

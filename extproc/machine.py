@@ -59,11 +59,10 @@ class ExchangeMachine:
         begun: the rest of a first message that was begun elsewhere (`answer_at_once`).
     """
 
-    # Defaults stand here rather than in __init__: an exchange rarely changes them, and this is the hot path.
-    over = False
-    _closed = False
-    _protocol: Protocol | None = None
-    begun: Steps[None] | None = None
+    __slots__ = ("_chain", "_closed", "_lanes", "_protocol", "_terms", "begun", "exchange", "over")
+
+    begun: Steps[None] | None
+    _protocol: Protocol | None
 
     def __init__(self, chain: Chain, exchange_id: str, terms: Terms | None = None, **options: Any) -> None:
         """Begins an exchange.
@@ -76,6 +75,8 @@ class ExchangeMachine:
         """
         if terms is None:
             terms = Terms(**options)
+        self.over = self._closed = False
+        self.begun = self._protocol = None
         exchange = self.exchange = Exchange(exchange_id, terms.clock)
         exchange._chain = self._chain = chain
         exchange._off = chain.conditional  # a condition that was never judged, for want of a request, does not hold
@@ -141,6 +142,7 @@ class ExchangeMachine:
         self.exchange._lane = lane
         lane.now, lane.deadline = self._terms.times(self._chain.timeout)
         lane.extended = False
+        lane.flowing = None
         self._note(message)
         last, lane.last = lane.last, phase
         if last is not None and not can_follow(last, phase, self._mode(direction)):

@@ -15,18 +15,20 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from extproc.answers import UNCHANGED
 from extproc.at_once import answer_at_once, can_answer_at_once
 from extproc.budget import Budget
 from extproc.clock import SystemClock
 from extproc.driving import failing, go_on
 from extproc.errors import PeerError
+from extproc.flowing import flowing
 from extproc.guard import Limits
 from extproc.machine import ExchangeMachine
-from extproc.messages import Abort, Continue, ReplyBody
+from extproc.messages import Abort, Continue, Message, ReplyBody
 from extproc.server.fronts import DEFAULT_OPTIONS
 from extproc.server.watchdog import LoopWatchdog
 from extproc.terms import Terms
-from extproc.wire import decode, decode_headers, encode, encode_apart
+from extproc.wire import LARGE, before_body, decode, decode_headers, encode, encode_apart, large_piece
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -34,16 +36,19 @@ if TYPE_CHECKING:
 
     from extproc.chain import Chain
     from extproc.driving import Steps
-    from extproc.messages import Message, Output
+    from extproc.messages import Output
     from extproc.observe import ExchangeObserver
-    from extproc.phases import Direction
+    from extproc.phases import Direction, Phase
     from extproc.server.fronts import FrontOptions
+    from extproc.wire.pieces import AnyBytes
 
 __all__ = ["Service", "Session", "Stream"]
 
 _AtOnce: TypeAlias = "Callable[[bytes], bytes | Callable[[Stream], Session] | None]"
 
 _logger = logging.getLogger("extproc.server")
+_NOT_BUSY: Mapping[Direction, _Lane] = MappingProxyType({})
+_UNCHANGED = {phase: encode(answer) for phase, answer in UNCHANGED.items()}
 
 
 class Stream(Protocol):
@@ -167,30 +172,32 @@ class Session:
         over: the stream has been ended, or is gone.
     """
 
-    # Defaults stand here rather than in __init__: this is the hot path.
-    over = False
-    _finished = False
-    _completing = False
-    _watch: ExchangeObserver | None = None
-    _busy: Mapping[Direction, _Lane] = MappingProxyType({})
+    __slots__ = ("_busy", "_completing", "_finished", "_machine", "_service", "_stream", "_watch", "over")
+
+    _busy: Mapping[Direction, _Lane]
+    _watch: ExchangeObserver | None
 
     def __init__(self, service: Service, stream: Stream, machine: ExchangeMachine) -> None:
         """Begins an exchange, or goes on with one."""
         observer = service.observer
+        self.over = self._finished = self._completing = False
         self._service = service
         self._stream = stream
         self._machine = machine
-        if observer is not None:
-            self._watch = observer.begin(machine.exchange.id)
+        self._watch = None if observer is None else observer.begin(machine.exchange.id)
+        self._busy = _NOT_BUSY
 
-    def receive(self, data: bytes) -> None:
-        """Takes one serialized ``ProcessingRequest``."""
-        size = len(data)
+    def receive(self, *parts: AnyBytes) -> None:
+        """Takes one serialized ``ProcessingRequest``, in any number of parts; they are not looked at later."""
+        size = sum(map(len, parts))
+        piece = large_piece(parts, size) if size >= LARGE else None
+        if piece is not None and self._flow(piece, size):
+            return
         if self.over:
             self._stream.consumed(size)
             return
         try:
-            message = decode(data)
+            message = decode(b"".join(parts)) if piece is None else Message(piece[0], [], *piece[1:], size=size)
         except PeerError as error:
             _logger.error("exchange %s: %s", self._machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
             self._stream.consumed(size)
@@ -215,6 +222,32 @@ class Session:
         self._leave()
 
     # Work
+
+    def _flow(self, piece: tuple[Phase, bytes, bool], size: int) -> bool:
+        """Deals with another piece of a body in one go, if that goes; else the machine is to be given it."""
+        phase, data, end = piece
+        if end or self._busy or self._watch is not None:
+            return False
+        body = flowing(self._machine, phase)
+        if body is None:
+            return False
+        try:
+            out = body.take(data)
+        except Exception as error:  # noqa: BLE001 (as in `_take`)
+            self._fail(size, error)
+            return True
+        if out is None:
+            return False
+        stream = self._stream
+        if out is data and not body.carried:
+            stream.send(_UNCHANGED[phase])
+        else:
+            stream.send(before_body(phase, len(out), carried=body.carried), out)
+        stream.consumed(size)
+        blocked = stream.writable()
+        if blocked is not None:
+            self._wait(phase.direction, self._unblocked(blocked))
+        return True
 
     def _take(self, message: Message, size: int) -> bool:
         """Processes a message as far as that goes without waiting; whether it is done."""

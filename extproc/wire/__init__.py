@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from extproc.wire.decode import decode, decode_headers
-from extproc.wire.encode import encode, encode_apart
+from extproc.wire.encode import before_body, encode, encode_apart
+from extproc.wire.pieces import LARGE, large_piece
 
-__all__ = ["PROCESS", "SERVICE", "decode", "decode_headers", "encode", "encode_apart"]
+__all__ = [
+    "LARGE",
+    "PROCESS",
+    "SERVICE",
+    "before_body",
+    "decode",
+    "decode_headers",
+    "encode",
+    "encode_apart",
+    "large_piece",
+]
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 """The gRPC service that Envoy calls."""

@@ -46,7 +46,7 @@ def decode(data: bytes) -> Message | None:
     if parts is not None:
         phase, headers, end_of_stream, beside = parts
         return Message(phase, headers, b"", end_of_stream, *beside, len(data))
-    if len(data) >= LARGE and (piece := large_piece(data)) is not None:
+    if len(data) >= LARGE and (piece := large_piece((data,), len(data))) is not None:
         phase, body, end_of_stream = piece
         return Message(phase, [], body, end_of_stream, *_SILENT, len(data))
     return decode_any(data)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     _Answer: TypeAlias = Continue | Immediate | Piece | ReplyHeaders | ReplyBody | MoreTime
 
-__all__ = ["encode", "encode_apart"]
+__all__ = ["before_body", "encode", "encode_apart"]
 
 _ARM = {phase: getattr(ProcessingResponse, f"{phase.value.upper()}_FIELD_NUMBER") for phase in Phase}
 
@@ -48,6 +48,20 @@ def encode_apart(answer: _Answer) -> tuple[bytes, bytes]:
     elif isinstance(answer, Piece) and answer.body:
         return _before_piece(answer), answer.body
     return encode(answer), b""
+
+
+@lru_cache(maxsize=256)  # most pieces of a body are of one size
+def before_body(phase: Phase, size: int, *, carried: bool) -> bytes:
+    """What stands before a body of so many bytes, at least one, where that is all of the answer.
+
+    Args:
+        phase: that of a body.
+        size: of the body.
+        carried: it is a piece that goes on, as a `Piece`, rather than the answer to a message.
+    """
+    return _nesting(
+        (_STREAMED_RESPONSE, _BODY_MUTATION, 1, _ARM[phase]) if carried else (_BODY_MUTATION, 1, _ARM[phase]), size, b""
+    )
 
 
 def _continue(answer: Continue) -> bytes:

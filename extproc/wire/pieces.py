@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
 from extproc.phases import Phase
 from extproc.wire.length import length_at
 
-__all__ = ["LARGE", "large_piece"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["LARGE", "AnyBytes", "large_piece"]
+
+AnyBytes: TypeAlias = bytes | bytearray | memoryview
+"""Bytes, wherever they lie."""
 
 LARGE = 1024
 """Bytes from which on it pays."""
@@ -18,24 +25,33 @@ _BODY = 0x0A
 _BOTH_LENGTHS = 8
 """Bytes that two tags and the lengths behind them take, where these are above 16 KiB and below `_LONGER`."""
 _LONGER, _LONGER_LENGTHS = 2 * 1024 * 1024, 10
-_LAST = (b"", b"\x10\x01")
-"""What may follow a body: ``end_of_stream``."""
-_ENDS = (b"", b"\x42\x00")
-"""What may follow it all: an empty ``metadata_context``, with which Envoy ends nearly every message."""
+_LAST, _BESIDE = b"\x10\x01", b"\x42\x00"
+_BEHIND = {b"": 0, _BESIDE: 0, _LAST: len(_LAST), _LAST + _BESIDE: len(_LAST)}
+"""What may follow a body, and how much of that belongs to it: ``end_of_stream``, and what does not, an empty
+``metadata_context``, with which Envoy ends nearly every message."""
 
 
-def large_piece(data: bytes) -> tuple[Phase, bytes, bool] | None:
+def large_piece(parts: Sequence[AnyBytes], size: int) -> tuple[Phase, bytes, bool] | None:
     """The phase, a piece of the body, and whether it is the last.
 
-    None: the message, of at least `LARGE` bytes, says something else, too.
+    Args:
+        parts: of the message, one after the other; none is empty.
+        size: of all of them, at least `LARGE`.
+
+    Returns:
+        None: the message says something else, too, or begins or ends with too small a part.
     """
-    layout = _layout(data[:_BOTH_LENGTHS] if len(data) < _LONGER else data[:_LONGER_LENGTHS])
+    first, last = parts[0], parts[-1]
+    layout = _layout(bytes(first[:_BOTH_LENGTHS] if size < _LONGER else first[:_LONGER_LENGTHS]))
     if layout is None:
         return None
     phase, at, over, end = layout
-    if end > len(data) or data[end:] not in _ENDS or over > end or data[over:end] not in _LAST:
+    stop = len(last) - size + over
+    if not 0 <= stop <= len(last) or _BEHIND.get(bytes(last[stop:])) != end - over:
         return None
-    return phase, data[at:over], over < end
+    if len(parts) == 1:
+        return phase, bytes(first[at:stop]), over < end
+    return phase, b"".join((first[at:], *parts[1:-1], last[:stop])), over < end
 
 
 @lru_cache(maxsize=256)  # most pieces of a body are of one size

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from extproc.errors import PeerError
 from extproc.messages import Message
-from extproc.wire import decode
+from extproc.wire import decode, large_piece
 from extproc.wire.decode import decode_any
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
 
+LENGTHS = 10
+"""Bytes that lengths and all that stands behind a body take at most."""
 SIZES = st.integers(900, 2000) | st.sampled_from([2**14 - 1, 2**14])
 
 
@@ -57,6 +59,37 @@ def test_also_when_it_is_damaged(data: bytes, choices: st.DataObject) -> None:
     cut = bytes(damaged[: choices.draw(st.sampled_from([len(data), len(data) - 1, 1200]))])
 
     assert outcome(cut) == by_protobuf(cut)
+
+
+@given(requests(), st.lists(st.integers(0, 2**14)), st.booleans())
+def test_in_however_many_parts(data: bytes, cuts: list[int], views: bool) -> None:
+    ends = [*sorted({cut for cut in cuts if 0 < cut < len(data)}), len(data)]
+    parts = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    together = large_piece([data], len(data))
+
+    assert large_piece([memoryview(part) if views else part for part in parts], len(data)) in {together, None}
+    if len(parts[0]) > LENGTHS and len(parts[-1]) > LENGTHS:
+        assert large_piece(parts, len(data)) == together
+
+
+@pytest.mark.parametrize("behind", [b"\x42\x00", b"\x10\x01", b"\x10\x01\x42\x00", b"\x10\x00\x10\x01"])
+@pytest.mark.parametrize("within", [0, 2, 4])
+def test_what_stands_behind_a_body_may_belong_to_it_or_not(behind: bytes, within: int) -> None:
+    """Of as many bytes as `within` the message says that they are a part of the body's message."""
+    part = b"\x0a\xd0\x0f" + bytes(2000)
+    length = len(part) + min(within, len(behind))
+    data = bytes([0x22, length & 0x7F | 0x80, length >> 7]) + part + behind
+
+    assert outcome(data) == by_protobuf(data)
+
+
+def test_a_last_part_is_not_all_that_stands_behind_a_body() -> None:
+    request = ProcessingRequest()
+    request.request_body.body = bytes(2000)
+    request.observability_mode = True
+    parts = [request.SerializeToString(), b"\x42\x00"]
+
+    assert large_piece(parts, sum(map(len, parts))) is None
 
 
 @pytest.mark.parametrize("size", [2**16, 2**21 - 1, 2**21])

@@ -50,7 +50,7 @@ __all__ = ["Connection", "Host"]
 
 _logger = logging.getLogger("extproc.server")
 
-_ROOM = 256 * 1024
+_ROOM = 512 * 1024
 """Bytes of DATA that go to the socket at once; the rest waits where it can still be reordered and counted."""
 _LARGE_WRITE = 32 * 1024
 _RESETS_KEPT = 1024

@@ -21,6 +21,7 @@ __all__ = [
     "MESSAGE_PREFIX_BYTES",
     "OK_TRAILERS",
     "RESPONSE_HEADERS",
+    "AnyBytes",
     "AtOnce",
     "Call",
     "Open",
@@ -31,11 +32,15 @@ __all__ = [
 ]
 
 
+AnyBytes: TypeAlias = bytes | bytearray | memoryview
+"""Bytes, wherever they lie."""
+
+
 class Receiver(Protocol):
     """Who is told what a peer says on a stream; a `Session`, for one. Its methods neither block nor raise."""
 
-    def receive(self, data: bytes) -> None:
-        """Takes one message."""
+    def receive(self, *parts: AnyBytes) -> None:
+        """Takes one message, in the parts in which it came; what it keeps of them it copies."""
         ...
 
     def finish(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from extproc.server.native.grpc import Open
+    from extproc.server.native.grpc import AnyBytes, Open
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["Health", "Status"]
@@ -78,7 +78,8 @@ class _Unary:
         self._stream = stream
         self._answer = answer
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, *parts: AnyBytes) -> None:
+        data = b"".join(parts)
         self._stream.consumed(len(data))
         self._answer(self._stream, data)
 
@@ -99,7 +100,8 @@ class _Watch:
         self._service: str | None = None
         self._told: Status | None = None
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, *parts: AnyBytes) -> None:
+        data = b"".join(parts)
         self._stream.consumed(len(data))
         if self._service is None:
             self._service = _service_of(data)

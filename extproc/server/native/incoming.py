@@ -19,7 +19,6 @@ from extproc.server.native.together import more_data, whole_message
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.streams import ServerStream
 
 __all__ = ["take_frames"]
 
@@ -65,17 +64,25 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
                 continue
         elif what == _CONTENT:  # one whole message, or the first frame of one
             stream = streams.get(stream_id)
-            if stream is not None and length >= MESSAGE_PREFIX_BYTES and _is_quiet(stream):
+            if (
+                stream is not None
+                and length >= MESSAGE_PREFIX_BYTES
+                and not (stream.over or stream.heard or stream.prepaid)
+                and stream.inbox is None
+                and stream.due is None  # nothing is under way: a frame begins a message
+            ):
                 compressed, size = read_prefix(data, start)
                 size += MESSAGE_PREFIX_BYTES
                 if size == length <= connection.receive_window and length <= stream.receive_window and not compressed:
                     stream.receive_window -= length
                     connection.receive_window -= length
-                    stream.message(bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
+                    stream.message(length - MESSAGE_PREFIX_BYTES, bytes(data[start + MESSAGE_PREFIX_BYTES : at]))
                     continue
-                if size > length >= _LARGE and (over := whole_message(connection, stream, data, at, data[start:at])):
-                    at = over
-                    continue
+                if size > length >= _LARGE and not compressed:
+                    over = whole_message(connection, stream, data, start, at, size)
+                    if over:
+                        at = over
+                        continue
         elif what == _RESET and length == _CODE_BYTES and resets.get(stream_id):
             resets[stream_id] = False  # Envoy resets what we have reset, once
             continue
@@ -88,8 +95,3 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
         if length >= _LARGE and what >> 8 == DATA:
             at = more_data(connection, stream_id, data, at)
     return bytes(data[at:])
-
-
-def _is_quiet(stream: ServerStream) -> bool:
-    """Whether nothing is under way on it, so that a frame begins a message."""
-    return not (stream.over or stream.heard or stream.prepaid or stream.inbox is not None or stream.due is not None)

@@ -117,9 +117,9 @@ class Messages:
             self._complete(stream)
 
     def _complete(self, stream: ServerStream) -> None:
-        message = b"".join((*self._pieces, *self._borrowed))
+        parts, length = (*self._pieces, *self._borrowed), self._size - MESSAGE_PREFIX_BYTES
         self.held = self._size = 0  # before somebody asks what is held
         self._prefix = b""
         self._pieces.clear()
         self._borrowed.clear()
-        stream.message(message)
+        stream.message(length, *parts)

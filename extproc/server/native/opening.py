@@ -13,7 +13,7 @@ from extproc.server.native.streams import ServerStream
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import Call, Open
+    from extproc.server.native.grpc import AnyBytes, Call, Open
 
 __all__ = ["open_stream"]
 
@@ -92,14 +92,15 @@ class _Late:
         self._stream = stream
         self._answer: bytes | None = answer
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, *parts: AnyBytes) -> None:
         """Takes the message, or whatever follows it."""
+        size = sum(map(len, parts))
         if self._answer is None:
-            self._stream.consumed(len(data))
+            self._stream.consumed(size)
             return
         self._stream.send(self._answer)
         self._answer = None
-        self._stream.consumed(len(data))
+        self._stream.consumed(size)
         self._stream.end("OK", "")
 
     def finish(self) -> None:

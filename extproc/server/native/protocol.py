@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from extproc.server.native.lifetime import Lifetime
 from extproc.server.native.portion import SMALL_PORTION, Portion
-from extproc.server.native.writing import write
+from extproc.server.native.writing import plain_socket, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,7 @@ class Http2Protocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the peer."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._socket = plain_socket(self._transport)
         self.connection = self._connect(self)
         self.lifetime = Lifetime(self.connection, self._loop.time(), self._age)
         self._opened(self)
@@ -175,8 +176,8 @@ class Http2Protocol(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         connection = self.connection
         while connection.out:
-            large = connection.is_large_write
-            write(self._transport, connection.take(), large=large)
+            straight_to = self._socket if connection.is_large_write else None
+            write(self._transport, connection.take(), straight_to)
             connection.pump()
         if connection.over or connection.refusing:
             self._leave()

@@ -10,20 +10,19 @@ from extproc.server.native.flow import Outbox
 from extproc.server.native.frames import (
     DATA,
     END_STREAM,
-    frame,
     frame_header,
     window_update,
 )
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, RESPONSE_HEADERS, trailers
 from extproc.server.native.messages import Messages
-from extproc.server.native.packed import data_head, first_head, ok_and_reset
+from extproc.server.native.packed import data_head, first_head, in_frames, ok_and_reset
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import PlainReply, Receiver
+    from extproc.server.native.grpc import AnyBytes, PlainReply, Receiver
     from extproc.server.native.messages import Inbox
 
 __all__ = ["ServerStream"]
@@ -98,16 +97,17 @@ class ServerStream:
         self.send_window -= size
         connection.send_window -= size
         connection.room -= size
-        if size > connection.frame_bytes or connection.prelude:
-            self._send_in_parts(_PREFIX.pack(0, length) + data, body)
-            return
         if not connection.out and not connection.receiving:
             connection.host.wake()
-        if self.answered:
+        if size > connection.frame_bytes or connection.prelude:
+            if not self.answered:
+                connection.out.append(self._response_headers())
+            connection.out += in_frames(self.id, _PREFIX.pack(0, length) + data, body, connection.frame_bytes)
+        elif self.answered:
             connection.out.append(data_head(size << 8, self.id, length) + data + body)
-            return
-        self.answered = True
-        connection.out.append(first_head(self.id, size, length) + data + body)
+        else:
+            self.answered = True
+            connection.out.append(first_head(self.id, size, length) + data + body)
 
     def end(self, code: str, reason: str) -> None:
         """Ends the stream with a gRPC status, once everything has been sent.
@@ -176,16 +176,16 @@ class ServerStream:
         if not inbox.feed(self, content):
             self.inbox = None
 
-    def message(self, message: bytes) -> None:
-        """Hands a message over; its prefix is consumed with that."""
-        self.unread += len(message)
+    def message(self, length: int, *parts: AnyBytes) -> None:
+        """Hands a message over, in as many parts as it came in; its prefix is consumed with that."""
+        self.unread += length
         if self.prepaid:
             self.unread += MESSAGE_PREFIX_BYTES
             self.consumed(MESSAGE_PREFIX_BYTES)
         else:
             self.owed += MESSAGE_PREFIX_BYTES
             self._connection.owed += MESSAGE_PREFIX_BYTES
-        self.receiver.receive(message)
+        self.receiver.receive(*parts)
 
     def finish(self) -> None:
         """The peer has ended its direction."""
@@ -264,16 +264,6 @@ class ServerStream:
 
     # Its own
 
-    def _send_in_parts(self, data: bytes, body: bytes) -> None:
-        """Sends a message with its prefix, for which the windows have room, in as many frames as it takes."""
-        connection = self._connection
-        if not self.answered:
-            connection.emit(self._response_headers())
-        if len(data) + len(body) <= connection.frame_bytes:
-            connection.emit(frame(DATA, 0, self.id, data + body))
-        else:
-            connection.emit(*_in_frames(self.id, data, body, connection.frame_bytes))
-
     def _response_headers(self) -> bytes:
         self.answered = True
         return self._connection.headers(self.id, RESPONSE_HEADERS, 0)
@@ -322,18 +312,3 @@ class ServerStream:
             self._end_with(outbox.trailers)
         elif outbox.trailers is not None:
             self._connection.said(self)
-
-
-def _in_frames(stream_id: int, data: bytes, body: bytes, largest: int) -> list[bytes | memoryview]:
-    """A message with its prefix in as many DATA frames as it takes; `body` is its end, and large."""
-    if len(data) >= largest:
-        data, body = b"", data + body
-    view, full = memoryview(body), frame_header(DATA, 0, stream_id, largest)
-    at, end = largest - len(data), len(body)
-    parts: list[bytes | memoryview] = [full + data, view[:at]]
-    for start in range(at, end - largest + 1, largest):
-        at = start + largest
-        parts += full, view[start:at]
-    if at < end:
-        parts += frame_header(DATA, 0, stream_id, end - at), view[at:]
-    return parts

@@ -7,13 +7,16 @@ is, for the handlers.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from extproc.server.native.frames import DATA, FRAME_HEADER_BYTES, SMALLEST_FRAME, read_header
 from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES
-from extproc.server.native.messages import Messages, read_prefix
+from extproc.server.native.messages import Messages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
     from extproc.server.native.streams import ServerStream
@@ -21,35 +24,44 @@ if TYPE_CHECKING:
 __all__ = ["more_data", "whole_message"]
 
 _FULL_BYTES = FRAME_HEADER_BYTES + SMALLEST_FRAME
-_read_full = struct.Struct(f">IBI{SMALLEST_FRAME}x").iter_unpack
-"""As `read_header`, of frames that are all full."""
 
 
-def whole_message(connection: Connection, stream: ServerStream, data: Payload, at: int, first: Payload) -> int:
+def whole_message(  # noqa: PLR0917 (called for every message: keywords take time)
+    connection: Connection, stream: ServerStream, data: Payload, start: int, at: int, size: int
+) -> int:
     """Takes a message that begins with a frame, if all the others are here.
 
     Args:
         connection: whose stream it is.
         stream: the stream, for which nothing is under way.
         data: what is being received.
-        at: where the frame behind the first one begins.
-        first: the content of the first frame, of which the message is to be more than that.
+        start: where the content of the first frame begins.
+        at: where it ends.
+        size: of the message with its prefix, which is more than that.
 
     Returns:
         Where the last of its frames ends; 0: it has not been taken.
     """
-    compressed, length = read_prefix(first)
-    size: int = length + MESSAGE_PREFIX_BYTES
-    crowded = connection.receive_window - size < connection.half_window
-    if compressed or crowded or size > stream.receive_window or size > connection.most_together:
+    if size > connection.receive_window or size > stream.receive_window or size > connection.most_together:
         return 0
-    pieces, at = _following(connection, stream.id, data, at, size - len(first))
-    if len(first) + sum(map(len, pieces)) < size:
+    missing = size - at + start
+    full, rest = divmod(missing - 1, SMALLEST_FRAME)  # the last frame holds what the others leave, and is not empty
+    over = at + missing + (full + 1) * FRAME_HEADER_BYTES
+    if over > len(data):
         return 0
+    number = stream.id
+    heads, contents = _full_frames(full)
+    if heads(data, at) == (SMALLEST_FRAME << 8, 0, number) * full + (rest + 1 << 8, 0, number):
+        pieces: Iterator[Any] = map(data[at:over].__getitem__, contents)
+    else:
+        found, over = _following(connection, number, data, at, missing)
+        if sum(map(len, found)) < missing:
+            return 0
+        pieces = iter(found)
     connection.receive_window -= size
     stream.receive_window -= size
-    stream.message(b"".join((first[MESSAGE_PREFIX_BYTES:], *pieces)))
-    return at
+    stream.message(size - MESSAGE_PREFIX_BYTES, data[start + MESSAGE_PREFIX_BYTES : at], *pieces)
+    return over
 
 
 def more_data(connection: Connection, stream_id: int, data: Payload, at: int) -> int:
@@ -74,12 +86,6 @@ def _following(connection: Connection, stream_id: int, data: Payload, at: int, m
     """The contents of the next frames of a stream, as far as they are here, up to so many bytes; where they end."""
     largest, end = connection.limits.frame_bytes, len(data)
     pieces: list[Payload] = []
-    full = min(most // SMALLEST_FRAME, (end - at) // _FULL_BYTES)
-    if full > 1 and _are_full(data[at : at + full * _FULL_BYTES], stream_id, full):
-        stop = at + full * _FULL_BYTES
-        pieces = [data[start : start + SMALLEST_FRAME] for start in range(at + FRAME_HEADER_BYTES, stop, _FULL_BYTES)]
-        most -= full * SMALLEST_FRAME
-        at = stop
     while most and end - at >= FRAME_HEADER_BYTES:
         head, flags, other = read_header(data, at)
         length, start = head >> 8, at + FRAME_HEADER_BYTES
@@ -93,7 +99,15 @@ def _following(connection: Connection, stream_id: int, data: Payload, at: int, m
     return pieces, at
 
 
-def _are_full(data: Payload, stream_id: int, count: int) -> bool:
-    """Whether it is so many DATA frames of the stream, of the size of which Envoy makes nearly all."""
-    headers = list(_read_full(data))
-    return headers.count((SMALLEST_FRAME << 8 | DATA, 0, stream_id)) == count
+@lru_cache(maxsize=128)
+def _full_frames(count: int) -> tuple[Callable[[Payload, int], tuple[Any, ...]], tuple[slice, ...]]:
+    """What reads the headers of frames, as `read_header` does, of which so many are full and the last need not be.
+
+    Nearly all that Envoy sends are. And where their contents are.
+    """
+    starts = range(FRAME_HEADER_BYTES, count * _FULL_BYTES + FRAME_HEADER_BYTES, _FULL_BYTES)
+    contents = (
+        *(slice(start, start + SMALLEST_FRAME) for start in starts),
+        slice(count * _FULL_BYTES + FRAME_HEADER_BYTES, None),
+    )
+    return struct.Struct(">" + f"IBI{SMALLEST_FRAME}x" * count + "IBI").unpack_from, contents

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import PlainReply
+    from extproc.server.native.grpc import AnyBytes, PlainReply
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["NOBODY", "Plain", "Unread"]
@@ -30,7 +30,7 @@ class Plain:
         self._stream = stream
         self._reply = reply
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, *parts: AnyBytes) -> None:
         """Never called: the stream's inbox throws its body away."""
 
     def finish(self) -> None:
@@ -44,7 +44,7 @@ class Plain:
 class _Nobody:
     """Listens to a stream that was refused, or has ended."""
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, *parts: AnyBytes) -> None:
         """The stream has ended."""
 
     def finish(self) -> None:

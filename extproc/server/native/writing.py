@@ -10,13 +10,21 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-__all__ = ["write"]
+__all__ = ["plain_socket", "write"]
 
 _MOST_PARTS = 512
 """The kernel takes twice as many."""
 
 
-def write(transport: asyncio.Transport, parts: Sequence[bytes | memoryview], *, large: bool) -> None:
+def plain_socket(transport: asyncio.Transport) -> int | None:
+    """The number of a transport's socket, if what is written to it goes there as it is: if it is not encrypted."""
+    if transport.get_extra_info("sslcontext") is not None:
+        return None
+    number: int = transport.get_extra_info("socket").fileno()
+    return number
+
+
+def write(transport: asyncio.Transport, parts: Sequence[bytes | memoryview], straight_to: int | None) -> None:
     """Has all parts written, in order.
 
     Large ones go from where they lie straight to the socket, unless others wait in front of it: asyncio itself does
@@ -25,19 +33,18 @@ def write(transport: asyncio.Transport, parts: Sequence[bytes | memoryview], *, 
     Args:
         transport: of any kind.
         parts: what to write.
-        large: it is so much that copying it costs more than handing over each part.
+        straight_to: its `plain_socket`, where it is so much that copying it costs more than handing over each part.
     """
     written = 0
-    if large and len(parts) <= _MOST_PARTS and _is_bare(transport):
+    if straight_to is not None and len(parts) <= _MOST_PARTS and _is_open(transport):
         with suppress(OSError):  # the transport will find out why, and knows what to do about it
-            written = os.writev(transport.get_extra_info("socket").fileno(), parts)
+            written = os.writev(straight_to, parts)
         if written == sum(map(len, parts)):
             return
     data = b"".join(parts)
     transport.write(data[written:] if written else data)
 
 
-def _is_bare(transport: asyncio.Transport) -> bool:
-    """Whether what is written to it goes to the socket at once, and as it is."""
-    encrypted = transport.get_extra_info("sslcontext") is not None
-    return not (encrypted or transport.is_closing() or transport.get_write_buffer_size())
+def _is_open(transport: asyncio.Transport) -> bool:
+    """Whether what is written to it goes to the socket at once."""
+    return not (transport.is_closing() or transport.get_write_buffer_size())

@@ -21,7 +21,7 @@ from extproc.server.native.frames import (
     read_header,
     settings,
 )
-from extproc.server.native.grpc import AtOnce
+from extproc.server.native.grpc import AnyBytes, AtOnce
 from extproc.server.native.streams import ServerStream
 
 PATH = "/test.Service/Method"
@@ -59,8 +59,8 @@ class Heard:
         self.messages: list[bytes] = []
         self.finished = self.cancelled = False
 
-    def receive(self, data: bytes) -> None:
-        self.messages.append(data)
+    def receive(self, *parts: AnyBytes) -> None:
+        self.messages.append(b"".join(parts))
 
     def finish(self) -> None:
         self.finished = True

@@ -27,6 +27,7 @@ from extproc.server.native.frames import (
     settings,
     window_update,
 )
+from extproc.server.native.grpc import AnyBytes
 from extproc.server.native.messages import Messages
 from tests.server.native.peer import Heard, Peer, Waiter, data, message
 
@@ -93,6 +94,9 @@ FRAMES: dict[str, list[bytes]] = {
     "all but its last byte": [LARGE[:9000], LARGE[9000:-1], LARGE[-1:]],
     "more than it is": [LARGE[:9000], LARGE[9000:] + message(b"y")],
     "larger than the window": [message(b"x" * 50_000)[at : at + 9000] for at in range(0, 50_005, 9000)],
+    "larger than what is left of the window": [
+        each[at : at + 9000] for each in [message(b"x" * 18_000)] * 3 for at in range(0, 18_005, 9000)
+    ],
     "longer than may be": [message(b"x" * 61_000)[at : at + 9000] for at in range(0, 61_005, 9000)],
 }
 
@@ -113,6 +117,23 @@ def test_a_message_in_several_frames_is_taken_as_one_by_one(case: str, later: in
     assert other_than_windows[0] == other_than_windows[1]
     assert calls[0].messages == calls[1].messages
     assert together.counters == one_by_one.counters
+
+
+def test_a_message_that_is_longer_than_may_be_is_not_taken_because_it_is_here() -> None:
+    peer = Peer(max_message_bytes=17_000)
+    heard = peer.call(1)
+    said = message(bytes(17_001))
+    frames = peer.send(frame(DATA, 0, 1, said[:9000]), frame(DATA, 0, 1, said[9000:]))
+    assert (peer.status(frames)["grpc-status"], heard.messages) == ("8", [])
+
+
+def test_a_message_that_is_here_counts_against_the_connections_window() -> None:
+    peer = Peer(stream_window=65_535, connection_window=70_000)
+    heard = [peer.call(stream_id) for stream_id in (1, 3, 5)]
+    said = message(bytes(30_000))
+    frames = [peer.send(*(frame(DATA, 0, n, said[at : at + 15_000]) for at in (0, 15_000, 30_000))) for n in (1, 3, 5)]
+    assert [len(each.messages) for each in heard] == [1, 1, 0]
+    assert [kind for each in frames for kind, *_ in each] == [GOAWAY]
 
 
 def test_nobody_hears_of_a_message_on_a_stream_that_has_been_ended() -> None:
@@ -276,6 +297,7 @@ def test_a_message_in_two_parts_is_one_message(head: int, body: int, answers: in
     frames = peer.frames()
     frames += peer.send(window_update(0, 1 << 20), window_update(1, 1 << 20))
     assert content(frames) == message(b"".join(parts)) * answers
+    assert frames[0][0] == HEADERS
     assert all(len(payload) <= SMALLEST_FRAME for _, _, _, payload in frames)
 
 
@@ -457,7 +479,7 @@ def test_a_connection_that_is_lost_cancels_its_streams() -> None:
 
 def test_a_failure_of_ours_costs_the_connection_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Heard):
-        def receive(self, data: bytes) -> None:
+        def receive(self, *parts: AnyBytes) -> None:
             raise RuntimeError("hunter2")
 
     caplog.set_level(logging.CRITICAL, "extproc.server")

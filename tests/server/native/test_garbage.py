@@ -12,7 +12,8 @@ from benchmarks.peer import grpc_message
 from extproc.server.native.frames import rst_stream
 from extproc.server.native.streams import ServerStream
 from extproc.server.session import Service
-from tests.server.native.peer import Peer, data
+from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingRequest
+from tests.server.native.peer import Peer, data, message
 
 
 class Server(Peer):
@@ -26,14 +27,24 @@ class Server(Peer):
         return self._service.open(stream)
 
 
-@pytest.mark.parametrize("name", ["empty", "1-filter", "4-filters", "demo-chain"])
+def pieces() -> bytes:
+    """A body that comes in pieces, and its headers, in the frames that gRPC gives them."""
+    headers, piece = ProcessingRequest(), ProcessingRequest()
+    headers.request_headers.SetInParent()
+    headers.protocol_config.request_body_mode = ProcessingMode.STREAMED
+    piece.request_body.body = bytes(2000)
+    return message(headers.SerializeToString()) + 3 * message(piece.SerializeToString())
+
+
+@pytest.mark.parametrize("name", ["empty", "1-filter", "4-filters", "demo-chain", "chunks"])
 async def test_it_leaves_no_garbage(name: str) -> None:
     chain = CHAINS[name]()
     await chain.start()
     peer = Server(Service(chain))
+    said = pieces() if name == "chunks" else grpc_message(HEADERS)
 
     def exchange(stream_id: int) -> None:
-        peer.send(peer.headers(stream_id), data(stream_id, grpc_message(HEADERS)))
+        peer.send(peer.headers(stream_id), data(stream_id, said))
         if stream_id in peer.connection.streams:
             peer.send(rst_stream(stream_id, 0))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from extproc.server.native.writing import write
+from extproc.server.native.writing import plain_socket, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ def parts(count: int, size: int) -> Sequence[bytes | memoryview]:
 async def test_all_parts_arrive_in_order(count: int, size: int, large: bool) -> None:
     writer, theirs = await connected()
     for _ in range(2):  # the second time, others may wait in front
-        write(writer.transport, parts(count, size), large=large)
+        write(writer.transport, parts(count, size), plain_socket(writer.transport) if large else None)
     with theirs:
         assert await read(theirs, 2 * count * size) == 2 * b"".join(parts(count, size))
     writer.transport.close()
@@ -71,7 +71,7 @@ async def test_all_parts_arrive_in_order(count: int, size: int, large: bool) -> 
 async def test_who_writes_more_than_is_read_is_told_to_pause(large: bool) -> None:
     writer, theirs = await connected()
     with theirs:
-        write(writer.transport, parts(64, MIB), large=large)
+        write(writer.transport, parts(64, MIB), plain_socket(writer.transport) if large else None)
         assert writer.paused
         writer.transport.abort()
         await writer.lost.wait()
@@ -81,6 +81,6 @@ async def test_who_writes_more_than_is_read_is_told_to_pause(large: bool) -> Non
 async def test_a_peer_that_is_gone_ends_the_connection_and_nothing_else(large: bool) -> None:
     writer, theirs = await connected()
     theirs.close()
-    write(writer.transport, parts(8, 16_384), large=large)
+    write(writer.transport, parts(8, 16_384), plain_socket(writer.transport) if large else None)
     await writer.lost.wait()
-    write(writer.transport, parts(8, 16_384), large=large)
+    write(writer.transport, parts(8, 16_384), plain_socket(writer.transport) if large else None)
