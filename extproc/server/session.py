@@ -187,17 +187,17 @@ class Session:
         self._watch = None if observer is None else observer.begin(machine.exchange.id)
         self._busy = _NOT_BUSY
 
-    def receive(self, *parts: AnyBytes) -> None:
-        """Takes one serialized ``ProcessingRequest``, in any number of parts; they are not looked at later."""
-        size = sum(map(len, parts))
-        piece = large_piece(parts, size) if size >= LARGE else None
-        if piece is not None and self._flow(piece, size):
+    def receive(self, data: bytes) -> None:
+        """Takes one serialized ``ProcessingRequest``."""
+        size = len(data)
+        if size >= LARGE and (piece := large_piece((data,), size)) is not None:
+            self._receive_piece(*piece, size)
             return
         if self.over:
             self._stream.consumed(size)
             return
         try:
-            message = decode(b"".join(parts)) if piece is None else Message(piece[0], [], *piece[1:], size=size)
+            message = decode(data)
         except PeerError as error:
             _logger.error("exchange %s: %s", self._machine.exchange.id, error)  # noqa: TRY400 (the peer's fault)
             self._stream.consumed(size)
@@ -206,11 +206,15 @@ class Session:
         if message is None:
             self._stream.consumed(size)
             return
-        lane = self._busy.get(message.phase.direction) if self._busy else None
-        if lane is not None:
-            lane.queue.append((message, size))
-        elif self._take(message, size) and self._finished:
-            self._rest()
+        self._accept(message, size)
+
+    def receive_parts(self, parts: Sequence[AnyBytes], size: int) -> None:
+        """Takes one of `size` bytes, in any number of parts; they are not looked at later."""
+        piece = large_piece(parts, size) if size >= LARGE else None
+        if piece is None:
+            self.receive(b"".join(parts))
+        else:
+            self._receive_piece(*piece, size)
 
     def finish(self) -> None:
         """The peer has no more to say: the stream ends when everything is answered."""
@@ -223,11 +227,24 @@ class Session:
 
     # Work
 
-    def _flow(self, piece: tuple[Phase, bytes, bool], size: int) -> bool:
-        """Deals with another piece of a body in one go, if that goes; else the machine is to be given it."""
-        phase, data, end = piece
-        if end or self._busy or self._watch is not None:
-            return False
+    def _receive_piece(self, phase: Phase, data: bytes, end: bool, size: int) -> None:  # noqa: FBT001 (as it is read)
+        """Takes a piece of a body, in one go if that goes."""
+        if not (end or self._busy) and self._watch is None and self._flow(phase, data, size):
+            return
+        if self.over:
+            self._stream.consumed(size)
+            return
+        self._accept(Message(phase, [], data, end, size=size), size)
+
+    def _accept(self, message: Message, size: int) -> None:
+        lane = self._busy.get(message.phase.direction) if self._busy else None
+        if lane is not None:
+            lane.queue.append((message, size))
+        elif self._take(message, size) and self._finished:
+            self._rest()
+
+    def _flow(self, phase: Phase, data: bytes, size: int) -> bool:
+        """Deals with another piece of a body in one go; if that does not go, the machine is to be given it."""
         body = flowing(self._machine, phase)
         if body is None:
             return False

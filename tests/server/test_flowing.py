@@ -217,7 +217,8 @@ def converse(story: Story, options: FrontOptions, cuts: Callable[[bytes], list[b
         session = Service(chain, options).open(pipe)
         at_once = [comes_at_once for *_, comes_at_once in story.said]
         for number, message in enumerate(story.messages()):
-            session.receive(*cuts(message.SerializeToString()))
+            data = message.SerializeToString()
+            session.receive_parts(cuts(data), len(data))
             if not at_once[number % len(at_once)]:
                 await asyncio.sleep(0.01)
         session.finish()

@@ -12,7 +12,7 @@ from extproc.grpc_codes import GRPC_CODES
 from extproc.server.native.headers import encode, fault_of_request, fault_of_trailers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from extproc.server.native.headers import Fields
     from extproc.server.native.streams import ServerStream
@@ -39,9 +39,13 @@ AnyBytes: TypeAlias = bytes | bytearray | memoryview
 class Receiver(Protocol):
     """Who is told what a peer says on a stream; a `Session`, for one. Its methods neither block nor raise."""
 
-    def receive(self, *parts: AnyBytes) -> None:
-        """Takes one message, in the parts in which it came; what it keeps of them it copies."""
+    def receive(self, data: bytes) -> None:
+        """Takes one message."""
         ...
+
+    def receive_parts(self, parts: Sequence[AnyBytes], size: int) -> None:  # noqa: ARG002 (some need not count)
+        """Takes one of `size` bytes, in the parts in which it came; what it keeps of them it copies."""
+        self.receive(b"".join(parts))
 
     def finish(self) -> None:
         """The peer has said everything."""

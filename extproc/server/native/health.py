@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from extproc.server.native.grpc import Receiver
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from extproc.server.native.grpc import AnyBytes, Open
+    from extproc.server.native.grpc import Open
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["Health", "Status"]
@@ -71,15 +73,14 @@ class Health:
         stream.end("OK", "")
 
 
-class _Unary:
+class _Unary(Receiver):
     """A method with one request and one response."""
 
     def __init__(self, stream: ServerStream, answer: Callable[[ServerStream, bytes], None]) -> None:
         self._stream = stream
         self._answer = answer
 
-    def receive(self, *parts: AnyBytes) -> None:
-        data = b"".join(parts)
+    def receive(self, data: bytes) -> None:
         self._stream.consumed(len(data))
         self._answer(self._stream, data)
 
@@ -90,7 +91,7 @@ class _Unary:
         """Nothing is under way."""
 
 
-class _Watch:
+class _Watch(Receiver):
     """Tells a status, and again when it changes; open until the peer has enough of it."""
 
     def __init__(self, stream: ServerStream, statuses: dict[str, Status], watches: dict[_Watch, None]) -> None:
@@ -100,8 +101,7 @@ class _Watch:
         self._service: str | None = None
         self._told: Status | None = None
 
-    def receive(self, *parts: AnyBytes) -> None:
-        data = b"".join(parts)
+    def receive(self, data: bytes) -> None:
         self._stream.consumed(len(data))
         if self._service is None:
             self._service = _service_of(data)

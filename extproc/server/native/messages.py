@@ -122,4 +122,4 @@ class Messages:
         self._prefix = b""
         self._pieces.clear()
         self._borrowed.clear()
-        stream.message(length, *parts)
+        stream.message(length, None, parts)

@@ -6,14 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from extproc.server.native.frames import DATA, END_HEADERS, END_STREAM, FRAME_HEADER_BYTES, HEADERS, frame
-from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS
+from extproc.server.native.grpc import MESSAGE_PREFIX_BYTES, OK_TRAILERS, Receiver
 from extproc.server.native.packed import first_head, ok_and_reset, read_whole
 from extproc.server.native.streams import ServerStream
 
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import AnyBytes, Call, Open
+    from extproc.server.native.grpc import Call, Open
 
 __all__ = ["open_stream"]
 
@@ -85,22 +85,21 @@ def _answer(connection: Connection, stream_id: int, answer: bytes, flags: int) -
     return True
 
 
-class _Late:
+class _Late(Receiver):
     """Has its answer, and waits to be given the message to which it is one."""
 
     def __init__(self, stream: ServerStream, answer: bytes) -> None:
         self._stream = stream
         self._answer: bytes | None = answer
 
-    def receive(self, *parts: AnyBytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Takes the message, or whatever follows it."""
-        size = sum(map(len, parts))
         if self._answer is None:
-            self._stream.consumed(size)
+            self._stream.consumed(len(data))
             return
         self._stream.send(self._answer)
         self._answer = None
-        self._stream.consumed(size)
+        self._stream.consumed(len(data))
         self._stream.end("OK", "")
 
     def finish(self) -> None:

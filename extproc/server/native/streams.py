@@ -18,7 +18,7 @@ from extproc.server.native.messages import Messages
 from extproc.server.native.packed import data_head, first_head, in_frames, ok_and_reset
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
@@ -176,8 +176,8 @@ class ServerStream:
         if not inbox.feed(self, content):
             self.inbox = None
 
-    def message(self, length: int, *parts: AnyBytes) -> None:
-        """Hands a message over, in as many parts as it came in; its prefix is consumed with that."""
+    def message(self, length: int, whole: bytes | None, parts: Sequence[AnyBytes] = ()) -> None:
+        """Hands a message over, whole or in the parts in which it came; its prefix is consumed with that."""
         self.unread += length
         if self.prepaid:
             self.unread += MESSAGE_PREFIX_BYTES
@@ -185,7 +185,10 @@ class ServerStream:
         else:
             self.owed += MESSAGE_PREFIX_BYTES
             self._connection.owed += MESSAGE_PREFIX_BYTES
-        self.receiver.receive(*parts)
+        if whole is None:
+            self.receiver.receive_parts(parts, length)
+        else:
+            self.receiver.receive(whole)
 
     def finish(self) -> None:
         """The peer has ended its direction."""

@@ -60,7 +60,8 @@ def whole_message(  # noqa: PLR0917 (called for every message: keywords take tim
         pieces = iter(found)
     connection.receive_window -= size
     stream.receive_window -= size
-    stream.message(size - MESSAGE_PREFIX_BYTES, data[start + MESSAGE_PREFIX_BYTES : at], *pieces)
+    parts = (data[start + MESSAGE_PREFIX_BYTES : at], *pieces)
+    stream.message(size - MESSAGE_PREFIX_BYTES, None, parts)
     return over
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from extproc.server.native.grpc import Receiver
+
 if TYPE_CHECKING:
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import AnyBytes, PlainReply
+    from extproc.server.native.grpc import PlainReply
     from extproc.server.native.streams import ServerStream
 
 __all__ = ["NOBODY", "Plain", "Unread"]
@@ -23,14 +25,14 @@ class Unread:
         return True
 
 
-class Plain:
+class Plain(Receiver):
     """Waits for the end of a request that is no gRPC, and answers it."""
 
     def __init__(self, stream: ServerStream, reply: PlainReply) -> None:
         self._stream = stream
         self._reply = reply
 
-    def receive(self, *parts: AnyBytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Never called: the stream's inbox throws its body away."""
 
     def finish(self) -> None:
@@ -41,10 +43,10 @@ class Plain:
         """Nothing is under way."""
 
 
-class _Nobody:
+class _Nobody(Receiver):
     """Listens to a stream that was refused, or has ended."""
 
-    def receive(self, *parts: AnyBytes) -> None:
+    def receive(self, data: bytes) -> None:
         """The stream has ended."""
 
     def finish(self) -> None:

@@ -21,7 +21,7 @@ from extproc.server.native.frames import (
     read_header,
     settings,
 )
-from extproc.server.native.grpc import AnyBytes, AtOnce
+from extproc.server.native.grpc import AtOnce, Receiver
 from extproc.server.native.streams import ServerStream
 
 PATH = "/test.Service/Method"
@@ -51,7 +51,7 @@ class Waiter:
         self.is_set = True
 
 
-class Heard:
+class Heard(Receiver):
     """A receiver that keeps what it is told, and consumes nothing by itself."""
 
     def __init__(self, stream: ServerStream) -> None:
@@ -59,8 +59,8 @@ class Heard:
         self.messages: list[bytes] = []
         self.finished = self.cancelled = False
 
-    def receive(self, *parts: AnyBytes) -> None:
-        self.messages.append(b"".join(parts))
+    def receive(self, data: bytes) -> None:
+        self.messages.append(data)
 
     def finish(self) -> None:
         self.finished = True

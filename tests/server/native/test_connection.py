@@ -27,7 +27,6 @@ from extproc.server.native.frames import (
     settings,
     window_update,
 )
-from extproc.server.native.grpc import AnyBytes
 from extproc.server.native.messages import Messages
 from tests.server.native.peer import Heard, Peer, Waiter, data, message
 
@@ -479,7 +478,7 @@ def test_a_connection_that_is_lost_cancels_its_streams() -> None:
 
 def test_a_failure_of_ours_costs_the_connection_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Heard):
-        def receive(self, *parts: AnyBytes) -> None:
+        def receive(self, data: bytes) -> None:
             raise RuntimeError("hunter2")
 
     caplog.set_level(logging.CRITICAL, "extproc.server")

@@ -21,7 +21,7 @@ from extproc.server.native.frames import (
     rst_stream,
     settings,
 )
-from extproc.server.native.grpc import AnyBytes, Open
+from extproc.server.native.grpc import Open
 from extproc.server.native.headers import encode
 from tests.server.native.peer import FIELDS, Heard, Peer, data, message
 
@@ -46,9 +46,8 @@ _BLOCKS = [
 class _Answers(Heard):
     """Does what the first byte of a message says."""
 
-    def receive(self, *parts: AnyBytes) -> None:
-        super().receive(*parts)
-        data = self.messages[-1]
+    def receive(self, data: bytes) -> None:
+        super().receive(data)
         what = data[:1]
         if what > b"0":
             self.stream.consumed(len(data))
