@@ -61,7 +61,9 @@ How a ratio depends on the load, [the table of latencies](#what-a-client-notices
 ## A streamed body
 
 Bodies of 4 MiB in chunks of 64 KiB, sent as fast as Envoy takes them. The filter changes every chunk, so every byte
-goes to the processor and comes back. The base is a bare servicer in the same body mode.
+goes to the processor and comes back. The base is a bare servicer in the same body mode. FULL_DUPLEX_STREAMED is what
+`extproc envoy config` writes for a filter that takes a body in pieces; in STREAMED, Envoy waits for the answer to each
+chunk, so the processor goes to sleep more often.
 """,
     "latency": """\
 ## What a client notices
