@@ -10,6 +10,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from extproc.envoy.config import EnvoyOptions, bootstrap
 from extproc.envoy.plain_http import PlainRequest, Upstream, send
 from extproc.server.native import NativeFront
 from tests.server.conftest import METHOD, body_message, headers_message
-from tests.server.raw.serving import Tag, Upper
+from tests.server.raw.serving import Tag, Upper, UpperPieces
 
 SESSIONS = Path(__file__).parent / "sessions"
 
@@ -64,7 +65,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, see:
     writer.close()
 
 
-async def _envoy(address: str, chain: Chain) -> None:
+async def _envoy(address: str, chain: Chain, large: tuple[bytes, ...] = (b"x" * 2000,)) -> None:
     """Requests without and with bodies, the same ones again: its header table warms up."""
     async with Upstream(None) as upstream:
         options = EnvoyOptions(
@@ -72,7 +73,7 @@ async def _envoy(address: str, chain: Chain) -> None:
         )
         async with RunningEnvoy(bootstrap(chain, options), concurrency=1) as envoy:
             ingress = f"127.0.0.1:{envoy.port('ingress')}"
-            bodies: list[list[bytes]] = [[], [b"hello"], [], [b"x" * 2000], []]
+            bodies: list[list[bytes]] = [[], [b"hello"], [], [*large], []]
             for body in bodies:
                 method = "POST" if body else "GET"
                 await send(ingress, PlainRequest(method=method, target="/a?b=c", headers=[(b"x-a", b"b")], body=body))
@@ -115,6 +116,8 @@ async def main() -> None:
     bodies = Chain([Tag(), Upper()])
     await _record("envoy", _envoy, bodies)
     await _record("envoy-headers", _envoy, Chain([Tag()]))
+    large = (b"x" * 2000, b"y" * 3000, b"z" * 20_000, b"x" * 2000)
+    await _record("envoy-pieces", partial(_envoy, large=large), Chain([Tag(), UpperPieces()]))
     await _record("grpcio", _grpcio, bodies)
 
 

@@ -13,10 +13,10 @@ from extproc.server.session import Service
 from tests.server.fuzz.oracle import check_legal, check_windows, taken_apart
 from tests.server.raw.frames import Code
 from tests.server.raw.requests import PROCESS_PATH
-from tests.server.raw.serving import Tag, Upper
+from tests.server.raw.serving import Tag, Upper, UpperPieces
 
-_CHAINS = (Chain([Tag(), Upper()]), Chain([Tag()]))
-"""The second can be answered at once."""
+_CHAINS = (Chain([Tag(), Upper()]), Chain([Tag()]), Chain([Tag(), UpperPieces()]))
+"""The second can be answered at once, the pieces of the third's bodies in one go."""
 _MAX_MESSAGE_BYTES = 100_000
 _FATAL = {f"connection_error.{code.name}" for code in Code}
 

@@ -32,6 +32,13 @@ class Upper(Filter):
         exchange.request.body = exchange.request.body.upper()
 
 
+class UpperPieces(Filter):
+    """The same, piece by piece."""
+
+    def on_request_chunk(self, exchange: Exchange, chunk: bytes) -> bytes:
+        return chunk.upper()
+
+
 class Loud(logging.Handler):
     """Keeps what was logged with a traceback: a peer, whatever it does, is no error of ours.
 
