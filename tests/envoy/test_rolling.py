@@ -30,7 +30,7 @@ class Guard(Filter):
         exchange.request.headers["x-seen"] = "yes"
 
 
-chain = Chain([Guard()])
+chain = Chain([Guard()], timeout=5)
 
 
 class Processor:
