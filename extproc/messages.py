@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Abort",
     "Answer",
+    "AnyBytes",
     "Beside",
     "Continue",
     "HeaderEdit",
@@ -33,6 +34,9 @@ __all__ = [
     "TypedValue",
     "the_answer",
 ]
+
+AnyBytes: TypeAlias = bytes | bytearray | memoryview
+"""Bytes, wherever they lie."""
 
 RawHeaders: TypeAlias = list[tuple[str, bytes]]
 """Headers in wire order, duplicates and pseudo-headers included: lower-case name, raw value."""

@@ -36,11 +36,10 @@ if TYPE_CHECKING:
 
     from extproc.chain import Chain
     from extproc.driving import Steps
-    from extproc.messages import Output
+    from extproc.messages import AnyBytes, Output
     from extproc.observe import ExchangeObserver
     from extproc.phases import Direction, Phase
     from extproc.server.fronts import FrontOptions
-    from extproc.wire.pieces import AnyBytes
 
 __all__ = ["Service", "Session", "Stream"]
 
@@ -191,7 +190,7 @@ class Session:
         """Takes one serialized ``ProcessingRequest``."""
         size = len(data)
         if size >= LARGE and (piece := large_piece((data,), size)) is not None:
-            self._receive_piece(*piece, size)
+            self._receive_piece(piece, size)
             return
         if self.over:
             self._stream.consumed(size)
@@ -214,7 +213,7 @@ class Session:
         if piece is None:
             self.receive(b"".join(parts))
         else:
-            self._receive_piece(*piece, size)
+            self._receive_piece(piece, size)
 
     def finish(self) -> None:
         """The peer has no more to say: the stream ends when everything is answered."""
@@ -227,8 +226,9 @@ class Session:
 
     # Work
 
-    def _receive_piece(self, phase: Phase, data: bytes, end: bool, size: int) -> None:  # noqa: FBT001 (as it is read)
-        """Takes a piece of a body, in one go if that goes."""
+    def _receive_piece(self, piece: tuple[Phase, bytes, bool], size: int) -> None:
+        """Takes what `large_piece` has found, in one go if that goes."""
+        phase, data, end = piece
         if not (end or self._busy) and self._watch is None and self._flow(phase, data, size):
             return
         if self.over:

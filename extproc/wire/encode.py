@@ -44,7 +44,7 @@ def encode_apart(answer: _Answer) -> tuple[bytes, bytes]:
     """The same in two: a body that can be its end stands by itself, as it may be large and need not be copied."""
     if isinstance(answer, Continue):
         if answer.body and _is_body_alone(answer):
-            return _before_body(answer), answer.body
+            return before_body(answer.phase, len(answer.body), carried=False), answer.body
     elif isinstance(answer, Piece) and answer.body:
         return _before_piece(answer), answer.body
     return encode(answer), b""
@@ -67,7 +67,7 @@ def before_body(phase: Phase, size: int, *, carried: bool) -> bytes:
 def _continue(answer: Continue) -> bytes:
     """A ``ProcessingResponse`` with a HeadersResponse, BodyResponse or TrailersResponse."""
     if answer.body and _is_body_alone(answer):
-        return _before_body(answer) + answer.body
+        return before_body(answer.phase, len(answer.body), carried=False) + answer.body
     mutation = b""
     for edit in answer.set_headers:
         mutation += _field(1, _option(edit))
@@ -78,11 +78,6 @@ def _continue(answer: Continue) -> bytes:
     if answer.mode is not None:
         response += _field(9, _mode(answer.mode))
     return response + _metadata(answer) if answer.metadata or answer.typed_metadata else response
-
-
-def _before_body(answer: Continue) -> bytes:
-    """A ``ProcessingResponse`` with a BodyResponse > CommonResponse > BodyMutation, but for its end: the body."""
-    return _nesting((_BODY_MUTATION, 1, _ARM[answer.phase]), len(answer.body or b""), b"")
 
 
 def _piece(answer: Piece) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from extproc.phases import Phase
 from extproc.wire.length import length_at
@@ -11,10 +11,9 @@ from extproc.wire.length import length_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LARGE", "AnyBytes", "large_piece"]
+    from extproc.messages import AnyBytes
 
-AnyBytes: TypeAlias = bytes | bytearray | memoryview
-"""Bytes, wherever they lie."""
+__all__ = ["LARGE", "large_piece"]
 
 LARGE = 1024
 """Bytes from which on it pays."""

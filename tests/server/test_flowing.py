@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extproc import Chain, Exchange, Response, Use
+from extproc.filter import OnError
 from extproc.messages import Message, Output
 from extproc.observe import Observer
 from extproc.phases import BodyMode
@@ -107,7 +108,7 @@ class Taking:
 class Story:
     """What filters there are, and what Envoy says, in order."""
 
-    takings: Sequence[tuple[Taking, str]]
+    takings: Sequence[tuple[Taking, OnError]]
     modes: tuple[BodyMode, BodyMode]
     status: int
     watched: str
@@ -119,7 +120,7 @@ class Story:
         uses: list[Any] = [acting_with({"on_request_headers": lambda x: None, "on_response_headers": lambda x: None})]
         for taking, on_error in self.takings:
             hooks = {f"on_{taking.half}_chunk": taking.hook(log)}
-            uses.append(Use(acting_with(hooks, metadata_out=frozenset({"ours"})), on_error=on_error))  # type: ignore[arg-type]
+            uses.append(Use(acting_with(hooks, metadata_out=frozenset({"ours"})), on_error=on_error))
         return Chain(uses, timeout=5)
 
     def messages(self) -> Iterator[ProcessingRequest]:
@@ -159,7 +160,7 @@ FLOWS = [BodyMode.STREAMED, BodyMode.FULL_DUPLEX_STREAMED]
 MODES = st.sampled_from(FLOWS * 4 + [BodyMode.BUFFERED, BodyMode.NONE])
 SIZES = st.sampled_from([LARGE] * 6 + [3000, LARGE - 9, 10, 0])
 ACTED = st.lists(st.sampled_from(PLAIN) | st.sampled_from(sorted(ACTS)), min_size=4, max_size=8)
-POLICIES = st.sampled_from(["deny", "skip"])
+POLICIES: st.SearchStrategy[OnError] = st.sampled_from(["deny", "skip"])
 SAID = st.tuples(
     st.sampled_from(["request"] * 3 + ["response"]),
     st.sampled_from(["piece"] * 12 + ["end", "trailers"]),

@@ -14,6 +14,7 @@ from extproc.server.native.headers import encode, fault_of_request, fault_of_tra
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from extproc.messages import AnyBytes
     from extproc.server.native.headers import Fields
     from extproc.server.native.streams import ServerStream
 
@@ -21,7 +22,6 @@ __all__ = [
     "MESSAGE_PREFIX_BYTES",
     "OK_TRAILERS",
     "RESPONSE_HEADERS",
-    "AnyBytes",
     "AtOnce",
     "Call",
     "Open",
@@ -30,10 +30,6 @@ __all__ = [
     "call_of",
     "trailers",
 ]
-
-
-AnyBytes: TypeAlias = bytes | bytearray | memoryview
-"""Bytes, wherever they lie."""
 
 
 class Receiver(Protocol):

@@ -20,9 +20,10 @@ from extproc.server.native.packed import data_head, first_head, in_frames, ok_an
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
+    from extproc.messages import AnyBytes
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import AnyBytes, PlainReply, Receiver
+    from extproc.server.native.grpc import PlainReply, Receiver
     from extproc.server.native.messages import Inbox
 
 __all__ = ["ServerStream"]
