@@ -181,10 +181,10 @@ class Headers(MutableMapping[str, str]):
         kind could not tell a client's copy from the filter's.
         """
         key, values = self._removable(name), self._values or self._index()
-        found = [key] if key in values else []
-        if "_" in "".join(values) or "_" in key:
-            wanted = key.replace("_", "-")
-            found = [item for item in values if item.replace("_", "-") == wanted]
+        if "_" not in "".join(values) and "_" not in key:  # nearly always
+            return key in values and self._drop(key)
+        wanted = key.replace("_", "-")
+        found = [item for item in values if item.replace("_", "-") == wanted]
         for item in found:
             self._drop(self._removable(item))
         return bool(found)
@@ -217,16 +217,18 @@ class Headers(MutableMapping[str, str]):
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        values, was, items = self._values or self._index(), self._was, self._items
-        if not self._owned:  # as in `_own`: this is the hot path
-            self._owned, self._items = True, (items := items.copy())
+        values, was = self._values or self._index(), self._was
         self._at_most += len(key) + len(raw)
         had = values.get(key)
         if had is None:
             was[key] = was.pop(key) if key in was else None  # in the order in which they stand
-            items.append((key, raw))
+            if self._owned:
+                self._items.append((key, raw))
+            else:  # as `_own`, and all at once: this is the hot path
+                self._owned, self._items = True, [*self._items, (key, raw)]
         else:
             was.setdefault(key, had)
+            items = self._own()
             if self._repeats:
                 at = next(index for index, item in enumerate(items) if item[0] == key)
                 items[at:] = [(key, raw), *(item for item in items[at:] if item[0] != key)]

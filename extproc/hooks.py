@@ -90,7 +90,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         fields._allowed = link.requires
         fields._owned = False  # a hook that edits them makes its own copy
         items, body = fields._items, side._body
-        undo = (items, body, side._marks, lane.extras)
+        marks, extras = side._marks, lane.extras
         try:
             result = step.hook(exchange)
             if result is None:
@@ -99,10 +99,10 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
                 if few and side._body is body and not traced:
                     continue  # nothing that `_settle` has to look at
             elif not isinstance(result, Response) and inspect.isawaitable(result):
-                return Suspended(step, result, undo)
-            verdict = _settle(exchange, stage, step, result, undo)
+                return Suspended(step, result, (items, body, marks, extras))
+            verdict = _settle(exchange, stage, step, result, (items, body, marks, extras))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (as in `resume`)
-            verdict = _undone(exchange, stage, step, error, undo)
+            verdict = _undone(exchange, stage, step, error, (items, body, marks, extras))
         if verdict is not None:
             return verdict
     return None

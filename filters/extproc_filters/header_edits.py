@@ -106,6 +106,11 @@ class HeaderEdits(BaseModel):
 
     def edit(self, headers: Headers, exchange: Exchange) -> None:
         """Makes the edits."""
+        fixed = self._fixed
+        if fixed is not None:
+            for name, text in fixed:
+                headers[name] = text
+            return
         to_set = _rendered(self._to_set, exchange)
         to_append = _rendered(self._to_append, exchange) if self.append else ()
         to_add = _rendered(self._to_add, exchange) if self.add_if_absent else ()
@@ -137,6 +142,14 @@ class HeaderEdits(BaseModel):
     @cached_property
     def _globs(self) -> tuple[_Matcher, ...]:
         return tuple(_matcher(name) for name in self.remove if "*" in name)
+
+    @cached_property
+    def _fixed(self) -> tuple[tuple[str, str], ...] | None:
+        """What to set, when that is all there is to do and nothing is to be filled in; else None."""
+        if self.remove or self.rename or self.append or self.add_if_absent:
+            return None
+        fixed = [(name, template.fixed) for name, template in self._to_set if template.fixed is not None]
+        return tuple(fixed) if len(fixed) == len(self.set) else None
 
     @cached_property
     def _to_set(self) -> tuple[tuple[str, Template], ...]:
