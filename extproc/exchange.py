@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from extproc.errors import FilterError, PhaseError
 from extproc.http import Request, Response
-from extproc.lane import Lane
+from extproc.lane import NO_EXTRAS, Lane
 from extproc.messages import TypedValue
 from extproc.phases import Part, Phase
 
@@ -131,12 +131,10 @@ class Exchange:
     _metadata: tuple[Namespaced, Typed] = ({}, {})  # what Envoy sent, untyped and typed
     _random: random.Random | None = None
     _joined: frozenset[int] = frozenset()  # the filters whose condition held
-    _events: list[Event] | None = None
     _limits: Mapping[Direction, Limits]
     _budget: Budget | None = None
     _more_time: float | None = None  # seconds to ask Envoy for when a hook has to wait
     _off: frozenset[int] = frozenset()  # the filters that do not take part, or no longer
-    _tasks: set[asyncio.Task[Any]] | None = None  # what filters have begun beside it
     _chain: Chain  # whose filters see it
 
     def __init__(self, exchange_id: str, clock: Clock) -> None:
@@ -145,7 +143,10 @@ class Exchange:
         self.state: dict[str, Any] = {}
         self.attributes: dict[str, Any] = {}
         self._clock = clock
-        self._lane = Lane()
+        self._lane = lane = Lane()
+        lane.extras = NO_EXTRAS  # its own, as `_events` here: what an object has of its class is slow to read
+        self._events: list[Event] | None = None
+        self._tasks: set[asyncio.Task[Any]] | None = None  # what filters have begun beside it
 
     @property
     def phase(self) -> Phase | None:

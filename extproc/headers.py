@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, MutableMapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from extproc.errors import HeaderError, PhaseError
@@ -18,6 +17,8 @@ __all__ = ["Headers"]
 _T = TypeVar("_T")
 
 _ENVOYS = "x-envoy-"
+_MOST_NAMES = 1024
+_NOTHING: frozenset[str] = frozenset()
 _JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
 """RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
 
@@ -58,7 +59,7 @@ class Headers(MutableMapping[str, str]):
         self._items: RawHeaders = [] if items is None else items
         self._owned = items is None
         self._sealed = ""
-        self._allowed: frozenset[str] = frozenset()
+        self._allowed = _NOTHING
         self._values: dict[str, bytes] | None = None  # `_items` by name, once somebody has asked for one
         self._repeats = False  # a name occurs twice in them: `_values` holds its last value only
         self._plain = True  # since `_rebase`, no name has occurred twice
@@ -87,7 +88,7 @@ class Headers(MutableMapping[str, str]):
     def get(self, key: str, /, default: Any = None) -> Any:
         """The value as `headers[key]` has it, or `default`."""
         values = self._values or self._index()
-        value = values.get(_readable(key))
+        value = values.get(_readable[key])
         if value is None:
             return default
         if self._repeats:
@@ -97,7 +98,7 @@ class Headers(MutableMapping[str, str]):
     def get_all(self, name: str) -> list[str]:
         """Each occurrence on its own; an empty list when there is none."""
         values = self._values or self._index()  # from here on as in `get_raw`: this is the hot path
-        value = values.get(_readable(name))
+        value = values.get(_readable[name])
         if value is None:
             return []
         if self._repeats:
@@ -106,7 +107,7 @@ class Headers(MutableMapping[str, str]):
 
     def get_raw(self, name: str) -> list[bytes]:
         """Each occurrence as it came, in bytes."""
-        key, values = _readable(name), self._values or self._index()
+        key, values = _readable[name], self._values or self._index()
         value = values.get(key)
         if value is None:
             return []
@@ -126,7 +127,7 @@ class Headers(MutableMapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a header."""
-        return isinstance(name, str) and _readable(name) in (self._values or self._index())
+        return isinstance(name, str) and _readable[name] in (self._values or self._index())
 
     def __repr__(self) -> str:
         """The headers as a list of pairs."""
@@ -149,14 +150,14 @@ class Headers(MutableMapping[str, str]):
             HeaderError: the name or the value must not go out.
             PhaseError: the headers have left already.
         """
-        key = _settable(name)
+        key = _settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
         self._put(key, check_value(name, value))
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
-        key = _settable(name)
+        key = _settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
         self._append(key, check_value(name, value))
@@ -190,7 +191,7 @@ class Headers(MutableMapping[str, str]):
         return bool(found)
 
     def _removable(self, name: str) -> str:
-        key = _removable(name)
+        key = _removable[name]
         if self._sealed or not key:
             return self._check_edit(check_name(name, removing=True))
         return key
@@ -298,23 +299,38 @@ def _is_hidden(key: str) -> bool:
     return key[:1] == ":" or key == "host"
 
 
-@lru_cache(maxsize=1024)  # as in `guard`
-def _readable(name: str) -> str:
+class _Names(dict[str, str]):
+    """What becomes of names, remembered for a while: filters use the same few, and a call takes twice as long."""
+
+    def __init__(self, becomes: Callable[[str], str]) -> None:
+        super().__init__()
+        self._becomes = becomes
+
+    def __missing__(self, name: str) -> str:
+        key = self._becomes(name)
+        if len(self) >= _MOST_NAMES:
+            self.clear()
+        self[name] = key
+        return key
+
+
+def _to_read(name: str) -> str:
     key = name.lower()
     if _is_hidden(key):
         check_name(name)  # says which attribute to use instead
     return key
 
 
-@lru_cache(maxsize=1024)  # as in `guard`
-def _settable(name: str) -> str:
+def _to_set(name: str) -> str:
     """The name in lower case, when any filter may set it; empty: Envoy keeps it for those that are allowed to."""
     key = check_name(name)
     return "" if key.startswith(_ENVOYS) else key
 
 
-@lru_cache(maxsize=1024)  # as in `guard`
-def _removable(name: str) -> str:
+def _to_remove(name: str) -> str:
     """The same for a name to remove."""
     key = check_name(name, removing=True)
     return "" if key.startswith(_ENVOYS) else key
+
+
+_readable, _settable, _removable = _Names(_to_read), _Names(_to_set), _Names(_to_remove)

@@ -92,7 +92,8 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         items, body = fields._items, side._body
         marks, extras = side._marks, lane.extras
         try:
-            result = step.hook(exchange)
+            hook = step.hook
+            result = hook(exchange)
             if result is None:
                 new = fields._items
                 few = new is items or (len(new) <= count and fields._at_most <= size)

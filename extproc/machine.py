@@ -137,6 +137,7 @@ class ExchangeMachine:
         lane = self._lanes.get(direction)
         if lane is None:
             lane = self._lanes[direction] = Lane()
+            lane.extras = NO_EXTRAS
         lane.emit = emit
         lane.phase = phase
         self.exchange._lane = lane

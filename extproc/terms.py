@@ -10,7 +10,7 @@ from extproc.guard import Limits
 from extproc.phases import Direction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from extproc.budget import Budget
     from extproc.clock import Clock
@@ -49,13 +49,17 @@ class Terms:
     timing: Timing | None = None
     by_direction: Mapping[Direction, Limits] = field(init=False)
     """Both limits."""
+    _wall: Callable[[], float] = field(init=False)
+    _monotonic: Callable[[], float] = field(init=False)
 
     def times(self, timeout: float) -> tuple[float, float]:
         """Now, in seconds since the Unix epoch; and by when a chain that takes so long has to answer, as `Exchange`."""
-        clock, timing = self.clock, self.timing
-        return clock.time(), clock.monotonic() + (timeout if timing is None else timing.budget(timeout))
+        wall, monotonic, timing = self._wall, self._monotonic, self.timing
+        return wall(), monotonic() + (timeout if timing is None else timing.budget(timeout))
 
     def __post_init__(self) -> None:
-        """Puts the limits where they are looked up."""
+        """Puts the limits and the clock's hands where they are looked up."""
         both = {Direction.REQUEST: self.limits, Direction.RESPONSE: self.response_limits}
         object.__setattr__(self, "by_direction", both)
+        object.__setattr__(self, "_wall", self.clock.time)
+        object.__setattr__(self, "_monotonic", self.clock.monotonic)

@@ -38,6 +38,7 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
     streams, resets, limits = connection.streams, connection.resets, connection.limits
     largest = limits.frame_bytes
     by_the_book = connection.by_the_book
+    known = connection.blocks.known
     while (start := at + FRAME_HEADER_BYTES) <= end:
         more, length, what, stream_id = _read(data, at)
         if more:
@@ -50,7 +51,8 @@ def take_frames(connection: Connection, data: Payload) -> bytes:  # noqa: C901, 
         if by_the_book:
             pass
         elif what == _OPENING:  # the next stream, with a block that has come before
-            call = connection.blocks.known(bytes(data[start:at]))
+            block = data[start:at]
+            call = known(block if type(block) is bytes else bytes(block))
             if (
                 call is not None
                 and (opens := call.open) is not None

@@ -37,7 +37,8 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
         Where the next frame begins that is not dealt with.
     """
     start = at + _BEFORE_MESSAGE
-    if call.at_once is not None and start <= len(data):
+    at_once = call.at_once
+    if at_once is not None and start <= len(data):
         head, flags, other, compressed, length = read_whole(data, at)
         size: int = length + MESSAGE_PREFIX_BYTES
         end: int = start + length
@@ -51,7 +52,8 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
             and size <= connection.receive_window
             and (call.length is None or call.length == size)
         ):
-            answer = call.at_once(bytes(data[start:end]))
+            message = data[start:end]
+            answer = at_once(message if type(message) is bytes else bytes(message))
             if not isinstance(answer, bytes):
                 opens = answer or opens
             elif _answer(connection, stream_id, answer, flags):
