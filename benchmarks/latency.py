@@ -26,7 +26,7 @@ ROWS = (
     Row("native-1-filter", "native", "1-filter"),
     Row("native-4-filters", "native", "4-filters"),
 )
-CONNECTIONS = (1, 16, 64)
+CONNECTIONS = (1, 8, 16, 64)
 ROUNDS = 10
 EXCHANGES = 640
 

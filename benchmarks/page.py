@@ -18,6 +18,9 @@ _DOCS = Path(__file__).resolve().parents[1] / "docs"
 _GO = (0.08, 0.14)
 """grpc-go 35 to 60 µs where grpc.aio took 400 to 460 µs: 35/430 to 60/430."""
 
+*_some, _last = map(str, latency.CONNECTIONS[:-1])
+_FEWER = f"{', '.join(_some)} and {_last}"
+
 _HEAD = """\
 <!-- Written by `make bench`: change benchmarks/page.py, not this. -->
 
@@ -47,7 +50,7 @@ Wake-ups then find cold caches, which costs a processor that does little in each
 """
 
 _NOTES = {
-    "exchanges": """\
+    "exchanges": f"""\
 ## An exchange
 
 An exchange is an HTTP request that Envoy asks the processor about; except in the rows named `2-messages` and
@@ -55,7 +58,10 @@ An exchange is an HTTP request that Envoy asks the processor about; except in th
 and takes it away, sets three headers, counts against a rate limit, chooses a variant). `empty` has no filter.
 `demo-chain` is the chain of `make demo` as it is, which also edits the response, so that Envoy asks twice in an
 exchange; its fair base is `bare-grpc-aio-2-messages`. `unix` is over a unix socket, everything else over loopback TCP.
-How a ratio depends on the load, [the table of latencies](#what-a-client-notices) shows.
+
+Envoy has {exchanges.CONNECTIONS} requests under way: it is busy, which is when CPU matters, and several messages come
+in one read. **With fewer, each costs more**, for the processor is woken for nearly every one: [the table of latencies
+](#what-a-client-notices) has the same ratios at {_FEWER} connections.
 """,
     "bodies": """\
 ## A streamed body

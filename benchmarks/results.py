@@ -16,7 +16,7 @@ RESULTS = Path(__file__).with_name("results.json")
 
 TABLES: dict[str, tuple[str, dict[str, str]]] = {
     "exchanges": (
-        "CPU of the processor for an exchange, 8 connections",
+        "CPU of the processor for an exchange, 64 connections",
         {"name": "processor", "us": "µs", "ratio": "ratio to bare", "halves": "halves differ by"},
     ),
     "bodies": (
