@@ -34,8 +34,8 @@ UNCHANGED: dict[Phase, Continue] = {phase: Continue(phase) for phase in Phase}
 """The answers that change nothing; always these very objects, so that a front can serve them from constants."""
 
 _ROUTING = frozenset({":authority", ":method", ":path", ":scheme"})
-_LONGEST_KEPT = 512
-"""Bytes of values in an answer that is remembered."""
+_LARGEST_KEPT = 2048
+"""What `Headers` thinks that edits may add, at most, where their answer is remembered."""
 LARGEST_PIECE = 64 * 1024
 """What Envoy recommends at most for a message."""
 _PIECE = 62 * 1024
@@ -57,7 +57,7 @@ def going_on(stage: Stage, body: bytes | None, mode: ModeChange | None = None) -
             return UNCHANGED[phase]
         plain = fields._plain_mutation() if stage.rule.headers else None
         if plain is not None:
-            known = _edited if fields._at_most - fields._size < _LONGEST_KEPT else _edited.__wrapped__
+            known = _edited if fields._at_most - fields._size < _LARGEST_KEPT else _edited.__wrapped__
             edits, removals = plain
             return known(phase, edits, removals, extras.clear_route_cache)
     return _worked_out(stage, body, mode)

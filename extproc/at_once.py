@@ -54,7 +54,7 @@ def answer_at_once(
         The answer, after which the exchange is over; or a machine that has begun with the message, so that its `begin`
         gives the rest of it; or None: it is another kind of message, or more may follow, and nothing has happened.
     """
-    phase, headers, end_of_stream, (attributes, metadata, typed, protocol, watched) = said
+    phase, headers, by_name, end_of_stream, (attributes, metadata, typed, protocol, watched) = said
     if phase is not _HEADERS or watched or protocol is None:
         return None
     if protocol.request_body is not _NONE or protocol.response_body is not _NONE:
@@ -66,7 +66,7 @@ def answer_at_once(
     lane = exchange._lane
     lane.phase = lane.last = _HEADERS
     lane.now, lane.deadline = terms.times(chain.timeout)
-    request = exchange._request = Request(headers, size)
+    request = exchange._request = Request(headers, size, by_name)
     request._body = body = b"" if end_of_stream else None
     fields = request._headers
     stage = Stage(lane, _HEADERS, _RULE, request, fields, headers, body)

@@ -19,7 +19,16 @@ from extproc.errors import HeaderError, LimitError
 if TYPE_CHECKING:
     from extproc.messages import RawHeaders
 
-__all__ = ["FRAMING", "Limits", "check_authority", "check_method", "check_name", "check_path", "check_value"]
+__all__ = [
+    "FRAMING",
+    "MAX_NAME",
+    "Limits",
+    "check_authority",
+    "check_method",
+    "check_name",
+    "check_path",
+    "check_value",
+]
 
 FRAMING = frozenset(
     {
@@ -43,7 +52,8 @@ _METHOD = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: controls, all but HTAB
 _PATH = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # visible ASCII without "#"; RFC 3986 leaves the rest to percent-encoding
 _AUTHORITY = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")  # RFC 3986 section 3.2, without userinfo
-_MAX_NAME = 256
+MAX_NAME = 256
+"""Characters that the name of a header may have."""
 _ADDED_BY_ENVOY = 10
 _BYTES_ADDED_BY_ENVOY = 2048
 
@@ -102,8 +112,8 @@ def check_name(name: str, *, removing: bool = False) -> str:
         raise HeaderError(name, "is a pseudo-header: use request.method, .scheme, .host, .path or response.status")
     if lower == "host":
         raise HeaderError(name, "is kept as the authority: use request.host")
-    if not _TOKEN.fullmatch(lower) or len(lower) > _MAX_NAME:
-        raise HeaderError(name, f"is no legal name: a token of RFC 9110, at most {_MAX_NAME} characters")
+    if not _TOKEN.fullmatch(lower) or len(lower) > MAX_NAME:
+        raise HeaderError(name, f"is no legal name: a token of RFC 9110, at most {MAX_NAME} characters")
     if lower in FRAMING and not (removing and lower.startswith("proxy-")):
         raise HeaderError(name, "frames the message or belongs to a connection: Envoy sets it, a filter may not")
     return lower

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
+from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from extproc.errors import HeaderError, PhaseError
-from extproc.guard import check_name, check_value
+from extproc.guard import MAX_NAME, check_name, check_value
 
 if TYPE_CHECKING:
-    from extproc.messages import RawHeaders
+    from extproc.messages import ByName, RawHeaders
 
 __all__ = ["Headers"]
 
@@ -18,6 +21,7 @@ _T = TypeVar("_T")
 
 _ENVOYS = "x-envoy-"
 _MOST_NAMES = 1024
+_MOST_WORDS = 4
 _NOTHING: frozenset[str] = frozenset()
 _JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
 """RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
@@ -43,27 +47,30 @@ class Headers(MutableMapping[str, str]):
         "_plain",
         "_repeats",
         "_sealed",
+        "_sets",
         "_size",
         "_values",
         "_was",
     )
 
-    def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
+    def __init__(self, items: RawHeaders | None = None, size: int = 0, by_name: ByName | None = None) -> None:
         """Takes headers as they came, unchecked: `items` is not copied before the first edit.
 
         Args:
             items: the headers.
             size: more bytes than they take, where that is known; spares counting them after each edit.
+            by_name: they by name, where somebody has them so already; it is kept, and changed with each edit.
         """
         self._at_most = self._size = size or sys.maxsize
         self._items: RawHeaders = [] if items is None else items
         self._owned = items is None
         self._sealed = ""
         self._allowed = _NOTHING
-        self._values: dict[str, bytes] | None = None  # `_items` by name, once somebody has asked for one
-        self._repeats = False  # a name occurs twice in them: `_values` holds its last value only
-        self._plain = True  # since `_rebase`, no name has occurred twice
-        self._was: dict[str, bytes | None] = {}  # while that is so, what was edited, as it was
+        self._values = by_name  # `_items` by name, once somebody has asked for one
+        self._repeats = False if by_name is None else len(by_name) < len(self._items)  # a name occurs twice in them
+        self._plain = not self._repeats  # since `_rebase`, no name has occurred twice; while that is so:
+        self._was: dict[str, bytes] = {}  # what there was and is no longer so
+        self._sets: dict[str, bytes] = {}  # what there is and was not so
 
     # Reading
 
@@ -133,10 +140,11 @@ class Headers(MutableMapping[str, str]):
         """The headers as a list of pairs."""
         return f"Headers({self.multi_items()!r})"
 
-    def _index(self) -> dict[str, bytes]:
+    def _index(self) -> ByName:
         values = self._values
         if values is None:
-            values = self._values = dict(self._items)
+            # `dict` takes half as long again
+            values = self._values = {name: value for name, value in self._items}  # noqa: C416
             self._repeats = len(values) < len(self._items)
             self._plain = self._plain and not self._repeats
         return values
@@ -153,7 +161,10 @@ class Headers(MutableMapping[str, str]):
         key = _settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
-        self._put(key, check_value(name, value))
+        if isinstance(value, str) and value.isascii() and value.isprintable():  # nearly always, and not worth a call
+            self._put(key, value.encode().strip())
+        else:
+            self._put(key, check_value(name, value))
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
@@ -182,8 +193,11 @@ class Headers(MutableMapping[str, str]):
         kind could not tell a client's copy from the filter's.
         """
         key, values = self._removable(name), self._values or self._index()
-        if "_" not in "".join(values) and "_" not in key:  # nearly always
-            return key in values and self._drop(key)
+        for spelling in _spellings(key) or values:
+            if spelling in values:
+                break
+        else:  # nearly always
+            return False
         wanted = key.replace("_", "-")
         found = [item for item in values if item.replace("_", "-") == wanted]
         for item in found:
@@ -214,29 +228,39 @@ class Headers(MutableMapping[str, str]):
             return
         self._repeats, self._plain, self._values = True, False, None
         self._own().append((key, raw))
-        self._at_most += len(key) + len(raw)
+        self._at_most += len(raw) + MAX_NAME
 
     def _put(self, key: str, raw: bytes) -> None:
         """Sets `key` where it stands first, or at the end; pseudo-headers come through here too."""
-        values, was = self._values or self._index(), self._was
-        self._at_most += len(key) + len(raw)
-        had = values.get(key)
-        if had is None:
-            was[key] = was.pop(key) if key in was else None  # in the order in which they stand
-            if self._owned:
-                self._items.append((key, raw))
-            else:  # as `_own`, and all at once: this is the hot path
-                self._owned, self._items = True, [*self._items, (key, raw)]
-        else:
-            was.setdefault(key, had)
-            items = self._own()
-            if self._repeats:
-                at = next(index for index, item in enumerate(items) if item[0] == key)
-                items[at:] = [(key, raw), *(item for item in items[at:] if item[0] != key)]
-                self._values = None
-                return
-            items[items.index((key, had))] = (key, raw)
+        values = self._values or self._index()
+        self._at_most += len(raw) + MAX_NAME
+        if key in values:
+            self._replace(key, raw)
+            return
+        if key not in self._was or self._was[key] != raw:
+            self._sets[key] = raw
+        if self._owned:
+            self._items.append((key, raw))
+        else:  # as `_own`, and all at once: this is the hot path
+            self._owned, self._items = True, [*self._items, (key, raw)]
         values[key] = raw
+
+    def _replace(self, key: str, raw: bytes) -> None:
+        values = self._values or self._index()
+        had, items = values[key], self._own()
+        if key not in self._sets:
+            self._was.setdefault(key, had)
+        if self._was.get(key) == raw:
+            self._sets.pop(key, None)
+        else:
+            self._sets[key] = raw
+        if self._repeats:
+            at = next(index for index, item in enumerate(items) if item[0] == key)
+            items[at:] = [(key, raw), *(item for item in items[at:] if item[0] != key)]
+            self._values = None
+        else:
+            items[items.index((key, had))] = (key, raw)
+            values[key] = raw
 
     def _drop(self, key: str) -> bool:
         """Removes every occurrence; whether there was one."""
@@ -244,7 +268,8 @@ class Headers(MutableMapping[str, str]):
         had = values.pop(key, None)
         if had is None:
             return False
-        self._was.setdefault(key, had)
+        if self._sets.pop(key, None) is None:
+            self._was.setdefault(key, had)
         if self._repeats:
             self._items = [item for item in self._items if item[0] != key]
             self._owned = True
@@ -265,7 +290,7 @@ class Headers(MutableMapping[str, str]):
 
     def _rebase(self) -> RawHeaders:
         """The items; edits count from here on."""
-        self._plain, self._was = not self._repeats, {}
+        self._plain, self._was, self._sets = not self._repeats, {}, {}
         return self._snapshot()
 
     def _plain_mutation(self) -> tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]] | None:
@@ -273,16 +298,8 @@ class Headers(MutableMapping[str, str]):
         values = self._values or self._index()
         if not self._plain:
             return None
-        edits: list[tuple[str, bytes]] = []
-        removals: list[str] = []
-        for name, had in self._was.items():
-            value = values.get(name)
-            if value is None:
-                if had is not None:
-                    removals.append(name)
-            elif value != had:
-                edits.append((name, value))
-        return tuple(edits), tuple(removals)
+        was = self._was
+        return tuple(self._sets.items()), tuple([name for name in was if name not in values]) if was else ()
 
     def _snapshot(self) -> RawHeaders:
         self._owned = False
@@ -290,13 +307,22 @@ class Headers(MutableMapping[str, str]):
 
     def _restore(self, items: RawHeaders) -> None:
         self._items = items
-        self._owned = False
+        self._owned = self._plain = False
         self._values = None
 
 
 def _is_hidden(key: str) -> bool:
     """Whether it is no header to a filter: a pseudo-header, or the ``host`` that Envoy keeps as the authority."""
     return key[:1] == ":" or key == "host"
+
+
+@lru_cache(maxsize=_MOST_NAMES)
+def _spellings(key: str) -> tuple[str, ...]:
+    """All that differ from a name in ``-`` and ``_`` only, if they are few; it is one of them."""
+    words = re.split("[-_]", key)
+    if len(words) > _MOST_WORDS:
+        return ()
+    return tuple(map("".join, product(*((f"{word}-", f"{word}_") for word in words[:-1]), words[-1:])))
 
 
 class _Names(dict[str, str]):

@@ -14,7 +14,7 @@ from extproc.guard import check_authority, check_method, check_path
 from extproc.headers import Headers
 
 if TYPE_CHECKING:
-    from extproc.messages import RawHeaders
+    from extproc.messages import ByName, RawHeaders
 
 __all__ = ["Headers", "Request", "Response"]
 
@@ -32,8 +32,8 @@ class _Body:
 
     __slots__ = ("_body", "_body_sealed", "_headers", "_marks", "_trailers")
 
-    def __init__(self, items: RawHeaders | None = None, size: int = 0) -> None:
-        self._headers = Headers(items, size)
+    def __init__(self, items: RawHeaders | None = None, size: int = 0, by_name: ByName | None = None) -> None:
+        self._headers = Headers(items, size, by_name)
         self._body: bytes | None = None
         self._body_sealed = ""
         self._marks: tuple[str, int | None] = _NO_MARKS

@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "AnyBytes",
     "Beside",
+    "ByName",
     "Continue",
     "HeaderEdit",
     "HeadersMessage",
@@ -40,6 +41,9 @@ AnyBytes: TypeAlias = bytes | bytearray | memoryview
 
 RawHeaders: TypeAlias = list[tuple[str, bytes]]
 """Headers in wire order, duplicates and pseudo-headers included: lower-case name, raw value."""
+
+ByName: TypeAlias = dict[str, bytes]
+"""Headers by name: the last value of each."""
 
 Namespaced: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Dynamic metadata: JSON-like values by namespace."""
@@ -69,8 +73,9 @@ class Protocol:
 Beside: TypeAlias = "tuple[Mapping[str, Any], Namespaced, Typed, Protocol | None, bool]"
 """What a message says beside its phase: attributes, metadata, typed metadata, body modes, observability mode."""
 
-HeadersMessage: TypeAlias = "tuple[Phase, RawHeaders, bool, Beside]"
-"""A `Message` of headers in parts: its phase, the headers, whether they end the stream, what is said beside them."""
+HeadersMessage: TypeAlias = "tuple[Phase, RawHeaders, ByName, bool, Beside]"
+"""A `Message` of headers in parts: its phase, the headers, these by name (whoever takes them keeps and changes that),
+whether they end the stream, what is said beside them."""
 
 
 @quick

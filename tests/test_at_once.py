@@ -129,7 +129,7 @@ def in_parts(message: Message) -> HeadersMessage:
         message.protocol,
         message.observability,
     )
-    return message.phase, list(message.headers), message.end_of_stream, beside
+    return message.phase, list(message.headers), dict(message.headers), message.end_of_stream, beside
 
 
 def came(answers: list[Any]) -> Came:

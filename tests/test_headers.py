@@ -55,14 +55,22 @@ def edit(headers: Headers, edits: list[tuple[str, str, str]]) -> None:
             headers.discard(name)
 
 
-@given(ITEMS, EDITS, EDITS)
+@given(ITEMS, EDITS, EDITS, EDITS, st.booleans())
 def test_edits_that_were_noted_are_those_that_were_made(
-    items: RawHeaders, edits: list[tuple[str, str, str]], later: list[tuple[str, str, str]]
+    items: RawHeaders,
+    edits: list[tuple[str, str, str]],
+    later: list[tuple[str, str, str]],
+    undone: list[tuple[str, str, str]],
+    by_name: bool,
 ) -> None:
-    headers = Headers(items)
+    headers = Headers(items, by_name=dict(items) if by_name else None)
     edit(headers, edits)
     before = list(headers._rebase())
     edit(headers, later)
+    if undone:
+        kept = headers._snapshot()
+        edit(headers, undone)
+        headers._restore(kept)
     noted = headers._plain_mutation()
     if len(dict(before)) < len(before):
         assert noted is None or not later

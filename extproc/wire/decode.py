@@ -44,7 +44,7 @@ def decode(data: bytes) -> Message | None:
     """
     parts = decode_headers(data)
     if parts is not None:
-        phase, headers, end_of_stream, beside = parts
+        phase, headers, _, end_of_stream, beside = parts
         return Message(phase, headers, b"", end_of_stream, *beside, len(data))
     if len(data) >= LARGE and (piece := large_piece((data,), len(data))) is not None:
         phase, body, end_of_stream = piece
@@ -57,9 +57,9 @@ def decode_headers(data: bytes) -> HeadersMessage | None:
     walked = walk(data)
     if walked is None:
         return None
-    phase, headers, end_of_stream, rest = walked
+    phase, headers, by_name, end_of_stream, rest = walked
     beside = _SILENT if rest == len(data) else _kept.get(data[rest:]) or _beside(data[rest:])
-    return None if beside is None else (phase, headers, end_of_stream, beside)
+    return None if beside is None else (phase, headers, by_name, end_of_stream, beside)
 
 
 def decode_any(data: bytes) -> Message | None:

@@ -20,7 +20,7 @@ from extproc.wire.core_pb2 import HeaderValue
 from extproc.wire.length import length_at
 
 if TYPE_CHECKING:
-    from extproc.messages import RawHeaders
+    from extproc.messages import ByName, RawHeaders
 
 __all__ = ["walk"]
 
@@ -47,12 +47,13 @@ _MOST_ALIKE = 4
 _Field: TypeAlias = "tuple[bytes, int, str]"
 """A name: as a field, with the tag of the value that follows it; where that begins in the entry; and as text."""
 
-_Run: TypeAlias = "tuple[bytes, RawHeaders, list[_Field]]"
-"""Entries that were all known, one after the other, their bytes and the headers; and the names of those behind them."""
+_Run: TypeAlias = "tuple[bytes, RawHeaders, ByName, list[_Field]]"
+"""Entries that were all known, one after the other: their bytes, the headers, and these by name; and the names of those
+behind them."""
 
 
-def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
-    """The phase, its headers, whether they end the stream, and where the rest of the message begins.
+def walk(data: bytes) -> tuple[Phase, RawHeaders, ByName, bool, int] | None:
+    """The phase, its headers, these by name, whether they end the stream, and where the rest of the message begins.
 
     None: this is another kind of message, or none at all.
     """
@@ -70,35 +71,37 @@ def walk(data: bytes) -> tuple[Phase, RawHeaders, bool, int] | None:
             map_end, at = length_at(data, at + 1)
         if tag != _FIRST:
             return None
-        headers, at = _headers(data, at, map_end)
+        headers, by_name, at = _headers(data, at, map_end)
     except (IndexError, ValueError, DecodeError, struct.error):
         return None
     if at != map_end or end > len(data):
         return None
     if end == map_end:
-        return phase, headers, False, end
+        return phase, headers, by_name, False, end
     if data[map_end:end] == _END_OF_STREAM:
-        return phase, headers, True, end
+        return phase, headers, by_name, True, end
     return None
 
 
-def _headers(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
+def _headers(data: bytes, at: int, end: int) -> tuple[RawHeaders, ByName, int]:
     """The entries of a ``HeaderMap`` that ends at `end`, and where they end: somewhere else if they are broken.
 
     Raises:
         ValueError: something else than entries is among them.
     """
     headers: RawHeaders = []
+    by_name: ByName = {}
     look_up, is_next = _runs.get, data.startswith
     while at < end:
         for run in look_up(data[at + 2 : at + 2 + data[at + 1]], ()):
             if is_next(run[0], at):
                 break
         else:
-            at = _entries(data, at, end, headers)
+            at = _entries(data, at, end, headers, by_name)
             continue
-        image, known, then = run
+        image, known, known_by_name, then = run
         headers += known
+        by_name |= known_by_name
         at += len(image)
         for field, value_at, name in then:
             size = data[at + 1]
@@ -107,12 +110,13 @@ def _headers(data: bytes, at: int, end: int) -> tuple[RawHeaders, int]:
             start, after = at + value_at, at + 2 + size
             if start + data[start - 1] != after:
                 break
-            headers.append((name, data[start:after]))
+            by_name[name] = value = data[start:after]
+            headers.append((name, value))
             at = after
-    return headers, at
+    return headers, by_name, at
 
 
-def _entries(data: bytes, at: int, end: int, headers: RawHeaders) -> int:
+def _entries(data: bytes, at: int, end: int, headers: RawHeaders, by_name: ByName) -> int:
     """Reads entries of a ``HeaderMap`` that ends at `end` one by one, and keeps them for the next message.
 
     First those that are known, then those that are not: the next one that is known may be the first of a run again.
@@ -137,6 +141,7 @@ def _entries(data: bytes, at: int, end: int, headers: RawHeaders) -> int:
         else:
             known, known_end = known + 1, after
         headers.append(header)
+        by_name[header[0]] = header[1]
         at = after
     if before < known:
         _keep_run(data[first:known_end], headers[before:known], then)
@@ -204,7 +209,7 @@ def _keep_run(image: bytes, headers: RawHeaders, then: list[_Field | None]) -> N
         if field is None:
             break
         fields.append(field)
-    _runs[first] = sorted([*alike, (image, headers, fields)], key=lambda run: -len(run[0]))
+    _runs[first] = sorted([*alike, (image, headers, dict(headers), fields)], key=lambda run: -len(run[0]))
 
 
 _kept: dict[bytes, tuple[str, bytes]] = {}

@@ -56,6 +56,14 @@ def test_messages_are_read_as_the_generated_classes_read_them(data: bytes) -> No
     assert said(data, decode) == said(data, decode_any)
 
 
+@settings(deadline=None)
+@given(messages())
+def test_headers_by_name_have_the_last_value_of_each(data: bytes) -> None:
+    for _ in range(3):  # unknown, then known
+        walked = walk(data)
+        assert walked is None or walked[2] == dict(walked[1])
+
+
 @settings(max_examples=500, deadline=None)
 @given(messages(), st.data())
 def test_so_are_broken_ones(data: bytes, draw: st.DataObject) -> None:
@@ -108,7 +116,7 @@ def test_values_that_are_ever_new_are_read_as_what_they_are(length: int) -> None
             request.request_headers.headers.headers.add(key=name, raw_value=value)
         walked = walk(request.SerializeToString())
         assert walked is not None
-        assert walked[1] == headers
+        assert walked[1:3] == (headers, dict(headers))
 
 
 @pytest.mark.parametrize("repeats", range(4))
@@ -123,4 +131,6 @@ def test_what_is_kept_from_message_to_message_does_not_leak_from_one_into_the_ot
             Phase.REQUEST_HEADERS,
             [("x-1", b"1"), ("x-2", b"2"), ("x-3", tail.encode()), ("x-4", b"4"), ("x-5", b"5")],
         )
+        assert walked[2] == dict(walked[1])
         walked[1].append(("x-own", b"1"))
+        walked[2]["x-own"] = b"1"
