@@ -183,10 +183,11 @@ class AbTag(Filter):
 
     def on_request_headers(self, exchange: Exchange) -> None:
         """Tags the request."""
-        headers = exchange.request.headers
+        request = exchange.request
+        headers = request.headers
         before = headers.get_raw(self.header)
         headers.discard_lookalikes(self.header)
-        unit_id, set_cookie = self._unit_of(exchange.request), ""
+        unit_id, set_cookie = self._unit_of(request), ""
         if unit_id is None and self.cookie is not None:
             unit_id, set_cookie = _minted(exchange, self.cookie)
         variant = None if unit_id is None else self.variant(unit_id)

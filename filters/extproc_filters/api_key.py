@@ -97,7 +97,8 @@ class ApiKey(Filter):
     def on_request_headers(self, exchange: Exchange) -> Response | None:
         """Admits or refuses."""
         request = exchange.request
-        spoofed = request.headers.discard_lookalikes(self.caller_header)
+        headers = request.headers
+        spoofed = headers.discard_lookalikes(self.caller_header)
         if spoofed or self.clear_route_cache:  # Envoy chose the route when the client's copy was still there
             exchange.clear_route_cache()
         keys = self._presented(request)
@@ -108,7 +109,7 @@ class ApiKey(Filter):
         caller = self._callers.get(_digest(keys[0]))
         if caller is None:
             return self._refusals["unknown"]
-        request.headers[self.caller_header] = caller
+        headers[self.caller_header] = caller
         if self.hide_credentials:
             for place in self._places:
                 place.remove(request)

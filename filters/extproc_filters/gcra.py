@@ -32,7 +32,7 @@ class Decision:
 
     __slots__ = ("_gcra", "_now", "allowed", "tat")
 
-    def __init__(self, gcra: Gcra, now: int, tat: int, *, allowed: bool) -> None:
+    def __init__(self, gcra: Gcra, now: int, tat: int, allowed: bool) -> None:  # noqa: FBT001 (keywords take time)
         self._gcra = gcra
         self._now = now
         self.tat = tat
@@ -73,13 +73,18 @@ class Gcra:
         """`now`, in seconds since the epoch, in our units."""
         return round(now * _MICROSECONDS) * self._count
 
-    def decide(self, tat: int, now: int) -> Decision:
-        """Decides on a request at `now`, given the TAT that was kept; it stays for a request that is refused.
+    def decide(self, tat: int | None, now: float) -> Decision:
+        """Decides on a request at `now` (seconds), given the TAT that was kept; it stays for a request that is refused.
 
         A TAT further ahead than any request can have brought it means that the clock was set back. It is then taken for
         the furthest there can be: nothing is left of the quota, but it fills up from now on as ever.
         """
-        horizon = now + self.tolerance
-        tat = now if tat < now else min(tat, horizon)
+        moment = self.moment(now)
+        horizon = moment + self.tolerance
+        if tat is None or tat < moment:
+            tat = moment
+        elif tat > horizon:
+            tat = horizon
         after = tat + self.interval
-        return Decision(self, now, tat, allowed=False) if after > horizon else Decision(self, now, after, allowed=True)
+        allowed = after <= horizon
+        return Decision(self, moment, after if allowed else tat, allowed)

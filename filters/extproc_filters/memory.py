@@ -36,12 +36,12 @@ class Memory:
 
     def hit(self, key: bytes, now: float) -> Decision:
         """Counts a request at `now` (seconds since the epoch), unless it is over the limit."""
-        tats, moment = self._tats, self._gcra.moment(now)
-        decision = self._gcra.decide(tats.get(key, moment), moment)
+        tats = self._tats
+        decision = self._gcra.decide(tats.get(key), now)
         tats[key] = decision.tat  # for a request that was refused, what it was
         tats.move_to_end(key)  # also then: whoever keeps trying must not be forgotten for it
         if len(tats) > self._capacity:
-            self._forget(moment)
+            self._forget(self._gcra.moment(now))
         return decision
 
     def _forget(self, moment: int) -> None:
