@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
-from functools import lru_cache
-from itertools import product
+from collections.abc import Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from extproc.errors import HeaderError, PhaseError
 from extproc.guard import MAX_NAME, check_name, check_value
+from extproc.names import is_hidden, readable, removable, settable, spellings
 
 if TYPE_CHECKING:
     from extproc.messages import ByName, RawHeaders
@@ -19,9 +17,6 @@ __all__ = ["Headers"]
 
 _T = TypeVar("_T")
 
-_ENVOYS = "x-envoy-"
-_MOST_NAMES = 1024
-_MOST_WORDS = 4
 _NOTHING: frozenset[str] = frozenset()
 _JOINERS = {"cookie": b"; ", "set-cookie": b"\n"}
 """RFC 9113 section 8.2.3 for cookie; set-cookie is no list (RFC 6265 section 3), so only `get_all` is right for it."""
@@ -95,7 +90,7 @@ class Headers(MutableMapping[str, str]):
     def get(self, key: str, /, default: Any = None) -> Any:
         """The value as `headers[key]` has it, or `default`."""
         values = self._values or self._index()
-        value = values.get(_readable[key])
+        value = values.get(readable[key])
         if value is None:
             return default
         if self._repeats:
@@ -105,7 +100,7 @@ class Headers(MutableMapping[str, str]):
     def get_all(self, name: str) -> list[str]:
         """Each occurrence on its own; an empty list when there is none."""
         values = self._values or self._index()  # from here on as in `get_raw`: this is the hot path
-        value = values.get(_readable[name])
+        value = values.get(readable[name])
         if value is None:
             return []
         if self._repeats:
@@ -114,7 +109,7 @@ class Headers(MutableMapping[str, str]):
 
     def get_raw(self, name: str) -> list[bytes]:
         """Each occurrence as it came, in bytes."""
-        key, values = _readable[name], self._values or self._index()
+        key, values = readable[name], self._values or self._index()
         value = values.get(key)
         if value is None:
             return []
@@ -122,11 +117,11 @@ class Headers(MutableMapping[str, str]):
 
     def multi_items(self) -> list[tuple[str, str]]:
         """Every occurrence in order: lower-case name, value."""
-        return [(n, v.decode("utf-8", "surrogateescape")) for n, v in self._items if not _is_hidden(n)]
+        return [(n, v.decode("utf-8", "surrogateescape")) for n, v in self._items if not is_hidden(n)]
 
     def __iter__(self) -> Iterator[str]:
         """Each name once, in order of first occurrence."""
-        return iter([name for name in self._index() if name[:1] != ":" and name != "host"])  # see `_is_hidden`
+        return iter([name for name in self._index() if name[:1] != ":" and name != "host"])  # see `is_hidden`
 
     def __len__(self) -> int:
         """How many different names there are."""
@@ -134,7 +129,7 @@ class Headers(MutableMapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a header."""
-        return isinstance(name, str) and _readable[name] in (self._values or self._index())
+        return isinstance(name, str) and readable[name] in (self._values or self._index())
 
     def __repr__(self) -> str:
         """The headers as a list of pairs."""
@@ -158,7 +153,7 @@ class Headers(MutableMapping[str, str]):
             HeaderError: the name or the value must not go out.
             PhaseError: the headers have left already.
         """
-        key = _settable[name]
+        key = settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
         if isinstance(value, str) and value.isascii() and value.isprintable():  # nearly always, and not worth a call
@@ -168,7 +163,7 @@ class Headers(MutableMapping[str, str]):
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
-        key = _settable[name]
+        key = settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
         self._append(key, check_value(name, value))
@@ -193,7 +188,7 @@ class Headers(MutableMapping[str, str]):
         kind could not tell a client's copy from the filter's.
         """
         key, values = self._removable(name), self._values or self._index()
-        for spelling in _spellings(key) or values:
+        for spelling in spellings(key) or values:
             if spelling in values:
                 break
         else:  # nearly always
@@ -205,7 +200,7 @@ class Headers(MutableMapping[str, str]):
         return bool(found)
 
     def _removable(self, name: str) -> str:
-        key = _removable[name]
+        key = removable[name]
         if self._sealed or not key:
             return self._check_edit(check_name(name, removing=True))
         return key
@@ -309,54 +304,3 @@ class Headers(MutableMapping[str, str]):
         self._items = items
         self._owned = self._plain = False
         self._values = None
-
-
-def _is_hidden(key: str) -> bool:
-    """Whether it is no header to a filter: a pseudo-header, or the ``host`` that Envoy keeps as the authority."""
-    return key[:1] == ":" or key == "host"
-
-
-@lru_cache(maxsize=_MOST_NAMES)
-def _spellings(key: str) -> tuple[str, ...]:
-    """All that differ from a name in ``-`` and ``_`` only, if they are few; it is one of them."""
-    words = re.split("[-_]", key)
-    if len(words) > _MOST_WORDS:
-        return ()
-    return tuple(map("".join, product(*((f"{word}-", f"{word}_") for word in words[:-1]), words[-1:])))
-
-
-class _Names(dict[str, str]):
-    """What becomes of names, remembered for a while: filters use the same few, and a call takes twice as long."""
-
-    def __init__(self, becomes: Callable[[str], str]) -> None:
-        super().__init__()
-        self._becomes = becomes
-
-    def __missing__(self, name: str) -> str:
-        key = self._becomes(name)
-        if len(self) >= _MOST_NAMES:
-            self.clear()
-        self[name] = key
-        return key
-
-
-def _to_read(name: str) -> str:
-    key = name.lower()
-    if _is_hidden(key):
-        check_name(name)  # says which attribute to use instead
-    return key
-
-
-def _to_set(name: str) -> str:
-    """The name in lower case, when any filter may set it; empty: Envoy keeps it for those that are allowed to."""
-    key = check_name(name)
-    return "" if key.startswith(_ENVOYS) else key
-
-
-def _to_remove(name: str) -> str:
-    """The same for a name to remove."""
-    key = check_name(name, removing=True)
-    return "" if key.startswith(_ENVOYS) else key
-
-
-_readable, _settable, _removable = _Names(_to_read), _Names(_to_set), _Names(_to_remove)
