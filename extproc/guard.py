@@ -127,7 +127,7 @@ def check_value(name: str, value: str | bytes) -> bytes:
         TypeError: it is neither text nor bytes.
     """
     if isinstance(value, str):
-        if value.isascii() and value.isprintable():
+        if value.isprintable():
             return value.encode().strip()
         value = value.encode("utf-8", "surrogateescape")
     elif not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] (filters need not be typed)

@@ -156,7 +156,7 @@ class Headers(MutableMapping[str, str]):
         key = settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
-        if isinstance(value, str) and value.isascii() and value.isprintable():  # nearly always, and not worth a call
+        if isinstance(value, str) and value.isprintable():  # nearly always, and not worth a call
             self._put(key, value.encode().strip())
         else:
             self._put(key, check_value(name, value))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from extproc import Chain, Exchange, Phase, PhaseError
-from extproc.answers import UNCHANGED
+from extproc.answers import UNCHANGED, _edited
 from extproc.machine import ExchangeMachine
 from extproc.messages import Continue, HeaderEdit, Immediate, Message
 from tests.acting import Do, acting, acting_in, with_every_hook
@@ -49,6 +49,15 @@ def test_an_edit_that_another_filter_takes_back_is_no_change() -> None:
     chain = Chain([acting(on_request_headers=setting("x-a", "2")), acting(on_request_headers=setting("x-a", "1"))])
     _, [answer] = go(chain, request(("x-a", "1")))
     assert answer is UNCHANGED[Phase.REQUEST_HEADERS]
+
+
+@pytest.mark.parametrize(("value", "kept"), [("1" * 1000, 1), ("1" * 3000, 0)])
+def test_answers_are_remembered_unless_they_are_large(value: str, kept: int) -> None:
+    _edited.cache_clear()
+    for _ in range(2):
+        _, [answer] = go(Chain([acting(on_request_headers=setting("x-a", value))]), request())
+        assert answer.set_headers == (HeaderEdit("x-a", value.encode()),)
+    assert _edited.cache_info().currsize == kept
 
 
 def test_a_chain_whose_hooks_do_not_suspend_runs_without_an_event_loop() -> None:
