@@ -13,7 +13,7 @@ from extproc.server.native.streams import ServerStream
 if TYPE_CHECKING:
     from extproc.server.native.connection import Connection
     from extproc.server.native.frames import Payload
-    from extproc.server.native.grpc import Call, Open
+    from extproc.server.native.grpc import AtOnce, Call, Open
 
 __all__ = ["open_stream"]
 
@@ -62,6 +62,9 @@ def open_stream(  # noqa: PLR0917 (called for every stream: keywords take time)
                 return end
             else:
                 opens = partial(_Late, answer=answer)
+            at_once = None
+    if at_once is not None:
+        opens = partial(_Unheard, at_once=at_once, opens=opens)
     stream = connection.streams[stream_id] = ServerStream(connection, stream_id, call.length)
     stream.receiver = opens(stream)
     return at
@@ -85,6 +88,33 @@ def _answer(connection: Connection, stream_id: int, answer: bytes, flags: int) -
     connection.out.append(first_head(stream_id, size, length) + answer + last)
     connection.passed(stream_id, heard=flags == END_STREAM)
     return True
+
+
+class _Unheard(Receiver):
+    """Has not been given the first message yet, which nearly always can be answered at once."""
+
+    def __init__(self, stream: ServerStream, at_once: AtOnce, opens: Open) -> None:
+        self._stream = stream
+        self._at_once = at_once
+        self._opens = opens
+
+    def receive(self, data: bytes) -> None:
+        """Answers the message, or has it answered."""
+        answer = self._at_once(data)
+        if isinstance(answer, bytes):
+            self._stream.receiver = _Late(self._stream, answer)
+        else:
+            self._stream.receiver = (answer or self._opens)(self._stream)
+        self._stream.receiver.receive(data)
+
+    def finish(self) -> None:
+        """There is no message."""
+        self._stream.receiver = self._opens(self._stream)
+        self._stream.receiver.finish()
+
+    def cancel(self) -> None:
+        """There will be no message."""
+        self._opens(self._stream).cancel()
 
 
 class _Late(Receiver):

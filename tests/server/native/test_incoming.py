@@ -23,6 +23,7 @@ from extproc.server.native.frames import (
 )
 from extproc.server.native.grpc import Open
 from extproc.server.native.headers import encode
+from extproc.server.native.streams import ServerStream
 from tests.server.native.peer import FIELDS, Heard, Peer, data, message
 
 
@@ -139,6 +140,9 @@ def opening(stream_id: int, content: bytes = b"", **more: str) -> bytes:
         pytest.param(rst_stream(1, 0) * 3, id="what was reset, more than once"),
         pytest.param(frame(RST_STREAM, 0, 1, bytes(5)), id="RST_STREAM of a wrong size"),
         pytest.param(frame(HEADERS, END_HEADERS | END_STREAM, 3, block()), id="nothing but headers"),
+        pytest.param(opening(3) + data(3, b"", end=True), id="no message"),
+        pytest.param(opening(3) + data(3, b"", end=True) + rst_stream(3, 8), id="no message, and a reset"),
+        pytest.param(opening(3) + rst_stream(3, 8), id="a reset before a message"),
         pytest.param(opening(3) + opening(3), id="headers, twice"),
         pytest.param(opening(3, b"4") * 2, id="an exchange, twice"),
         pytest.param(opening(3, b"4")[:-1], id="an exchange but for its last byte"),
@@ -185,8 +189,12 @@ def state(peer: Peer) -> object:
         (number, stream.receive_window, stream.send_window, stream.owed, stream.prepaid, stream.unread, stream.heard)
         for number, stream in connection.streams.items()
     ]
-    calls = [heard for heard in peer.calls if b"".join(heard.messages)[:1] != b"4"]  # nobody hears of those, at once
-    heard = [(heard.messages, heard.finished, heard.cancelled) for heard in calls]
+    heard = sorted(
+        (heard.stream.id, heard.messages, heard.finished, heard.cancelled)
+        for heard in peer.calls
+        if (heard.messages or heard.finished or heard.cancelled)  # where the first can be answered at once, it opens
+        and b"".join(heard.messages)[:1] != b"4"  # of those that are, nobody hears
+    )
     windows = connection.receive_window, connection.send_window, connection.owed, connection.prepaid
     spent = {name: allowance._left for name, allowance in connection._allowances.items()}
     ends = connection.resets, connection.last_id, list(connection.deadlines.values()), connection.buffered()
@@ -209,6 +217,30 @@ def test_what_usually_comes_may_not_come_within_a_header_block(interruption: Cal
     begun = frame(HEADERS, 0, 5, peer.headers(5)[9:])
     peer.send(begun, interruption(peer))
     assert peer.counters == {"connection_error.PROTOCOL_ERROR": 1}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_first_message_is_asked_about_once_and_goes_to_what_is_opened_for_it(apart: bool) -> None:
+    asked: list[bytes] = []
+    opened: list[Heard] = []
+
+    def opens(stream: ServerStream) -> Heard:
+        opened.append(Heard(stream))
+        return opened[-1]
+
+    def at_once(data: bytes) -> bytes | Open | None:
+        asked.append(data)
+        return opens if data == b"opened" else b"answer" if data == b"answered" else None
+
+    peer = Peer(at_once=at_once)
+    peer.send(opening(1))  # from here on the block is known
+    for number, said in enumerate([b"answered", b"opened", b"neither"]):
+        frames = opening(3 + 2 * number), data(3 + 2 * number, message(said))
+        for read in frames if apart else [b"".join(frames)]:
+            peer.send(read)
+    assert asked == [b"answered", b"opened", b"neither"]
+    assert [heard.messages for heard in opened] == [[b"opened"]]
+    assert [heard.messages for heard in peer.calls] == [[], [b"neither"]]
 
 
 def test_nor_is_one_that_could_be_answered_at_once() -> None:
