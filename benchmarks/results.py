@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 from rich.table import Table
 
+from benchmarks import exchanges
+
 __all__ = ["RESULTS", "TABLES", "Section", "read", "table", "write"]
 
 Section: TypeAlias = list[dict[str, Any]]
@@ -16,7 +18,7 @@ RESULTS = Path(__file__).with_name("results.json")
 
 TABLES: dict[str, tuple[str, dict[str, str]]] = {
     "exchanges": (
-        "CPU of the processor for an exchange, 64 connections",
+        f"CPU of the processor for an exchange, {exchanges.CONNECTIONS} connections",
         {"name": "processor", "us": "µs", "ratio": "ratio to bare", "halves": "halves differ by"},
     ),
     "bodies": (

@@ -138,8 +138,7 @@ class Headers(MutableMapping[str, str]):
     def _index(self) -> ByName:
         values = self._values
         if values is None:
-            # `dict` takes half as long again
-            values = self._values = {name: value for name, value in self._items}  # noqa: C416
+            values = self._values = dict(self._items)
             self._repeats = len(values) < len(self._items)
             self._plain = self._plain and not self._repeats
         return values
@@ -156,10 +155,7 @@ class Headers(MutableMapping[str, str]):
         key = settable[name]
         if self._sealed or not key:
             key = self._check_edit(check_name(name))
-        if isinstance(value, str) and value.isprintable():  # nearly always, and not worth a call
-            self._put(key, value.encode().strip())
-        else:
-            self._put(key, check_value(name, value))
+        self._put(key, check_value(name, value))
 
     def add(self, name: str, value: str | bytes) -> None:
         """Adds an occurrence and keeps those there are, as ``set-cookie`` wants it. Raises as assignment does."""
@@ -230,7 +226,7 @@ class Headers(MutableMapping[str, str]):
         values = self._values or self._index()
         self._at_most += len(raw) + MAX_NAME
         if key in values:
-            self._replace(key, raw)
+            self._replace(key, raw, values)
             return
         if key not in self._was or self._was[key] != raw:
             self._sets[key] = raw
@@ -240,8 +236,7 @@ class Headers(MutableMapping[str, str]):
             self._owned, self._items = True, [*self._items, (key, raw)]
         values[key] = raw
 
-    def _replace(self, key: str, raw: bytes) -> None:
-        values = self._values or self._index()
+    def _replace(self, key: str, raw: bytes, values: ByName) -> None:
         had, items = values[key], self._own()
         if key not in self._sets:
             self._was.setdefault(key, had)

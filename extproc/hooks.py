@@ -92,7 +92,7 @@ def advance(exchange: Exchange, stage: Stage, queue: Iterator[Step]) -> Verdict 
         items, body = fields._items, side._body
         marks, extras = side._marks, lane.extras
         try:
-            hook = step.hook
+            hook = step.hook  # by itself: what is no method is slow to call as one
             result = hook(exchange)
             if result is None:
                 new = fields._items

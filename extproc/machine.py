@@ -137,7 +137,7 @@ class ExchangeMachine:
         lane = self._lanes.get(direction)
         if lane is None:
             lane = self._lanes[direction] = Lane()
-            lane.extras = NO_EXTRAS
+            lane.extras = NO_EXTRAS  # as in `Exchange`
         lane.emit = emit
         lane.phase = phase
         self.exchange._lane = lane

@@ -26,27 +26,28 @@ class Decision:
     """What came of one request.
 
     Attributes:
+        now: the moment at which it came.
         allowed: it is within the limit.
         tat: the theoretical arrival time to be kept.
     """
 
-    __slots__ = ("_gcra", "_now", "allowed", "tat")
+    __slots__ = ("_gcra", "allowed", "now", "tat")
 
-    def __init__(self, gcra: Gcra, now: int, tat: int, allowed: bool) -> None:  # noqa: FBT001 (keywords take time)
+    def __init__(self, gcra: Gcra, now: int, tat: int, *, allowed: bool) -> None:
         self._gcra = gcra
-        self._now = now
+        self.now = now
         self.tat = tat
         self.allowed = allowed
 
     @property
     def remaining(self) -> int:
         """How many more requests would be within the limit, right now."""
-        return (self._now + self._gcra.tolerance - self.tat) // self._gcra.interval
+        return (self.now + self._gcra.tolerance - self.tat) // self._gcra.interval
 
     @property
     def wait(self) -> int:
         """Seconds, rounded up and at least 1, until the quota is whole again; or when none is left, until one is."""
-        gcra, now = self._gcra, self._now
+        gcra, now = self._gcra, self.now
         span = self.tat - now if self.remaining else self.tat + gcra.interval - now - gcra.tolerance
         return max(1, -(-span // gcra.second))
 
@@ -87,4 +88,4 @@ class Gcra:
             tat = horizon
         after = tat + self.interval
         allowed = after <= horizon
-        return Decision(self, moment, after if allowed else tat, allowed)
+        return Decision(self, moment, after if allowed else tat, allowed=allowed)

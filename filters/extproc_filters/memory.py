@@ -41,7 +41,7 @@ class Memory:
         tats[key] = decision.tat  # for a request that was refused, what it was
         tats.move_to_end(key)  # also then: whoever keeps trying must not be forgotten for it
         if len(tats) > self._capacity:
-            self._forget(self._gcra.moment(now))
+            self._forget(decision.now)
         return decision
 
     def _forget(self, moment: int) -> None:
